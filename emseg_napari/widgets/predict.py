@@ -39,7 +39,7 @@ from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume
 from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view, view_events
 from emseg_napari.widgets.layers.proposal_layers import PredictionSource, ProposalLayers, check_fits
 from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
-from emseg_napari.widgets.layers.selection import selection_kept
+from emseg_napari.widgets.layers.selection import has_tool_in_hand, selection_kept, show_if_hidden
 from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_slice
 
 if TYPE_CHECKING:
@@ -166,6 +166,8 @@ class PredictStep(JobStep, LabelsStep):
         settings = validated(PredictionSettings, **self.form.values(), slices=slices)
         if target is not None:
             check_fits(target, name, image.shape)
+            if not has_tool_in_hand(self.viewer.layers.selection.active):  # which would be lost
+                show_if_hidden(self.viewer, target)
         self._begin()
         self._proposals = self._layers_for(run, settings, target, image.shape)
         is_one = slices[1] - slices[0] == 1

@@ -65,7 +65,9 @@ def test_labels_that_were_made_over_another_image_say_so_below_the_image(step):
     second = step.viewer.add_image(np.zeros((2, 8, 8)), name="second")
     step.new_labels()
     assert "made over" not in step.about.text()
+    labels = step.workspace.labels
     step.workspace.choose("image", second)  # which has none of its own
+    step.workspace.choose("labels", labels)
     assert step.about.text().endswith(". 'first labels' were made over 'first'.")
     step.new_labels()
     assert "made over" not in step.about.text()

@@ -335,3 +335,14 @@ def test_an_image_that_is_removed_after_its_prediction_goes(step, tmp_path, to):
     step.viewer.add_image(IMAGE, name="another one")
     gc.collect()
     assert layer() is None
+
+
+def test_labels_that_are_hidden_or_covered_are_shown_before_they_are_filled(step):
+    layers, mine = step.viewer.layers, add_labels(step.viewer, LABELS.copy(), "mine", step.viewer.layers[0])
+    mine.visible = False
+    step.this_slice.click()
+    assert mine.visible
+    layers.move(0, len(layers))
+    step.this_slice.click()
+    assert layers[-1] == mine
+    assert len(step.jobs) == 2

@@ -12,7 +12,7 @@ from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.address import is_address
@@ -71,11 +71,7 @@ class LabelsStep(StepWidget):
 
     def image(self) -> np.ndarray | Volume:
         """Return the image (z, y, x) of the labels layer."""
-        image, labels = self.workspace.image, self.workspace.labels
-        pixels = volume_of_layer(image)
-        if labels is not None and volume_of_layer(labels).shape != pixels.shape:
-            raise UserError(f"{image.name} and {labels.name} differ in size; choose labels of this image.")
-        return pixels
+        return image_beside(self.workspace.image, self.workspace.labels)
 
     def image_plane(self, z: int) -> np.ndarray:
         """Return a slice of the image, (y, x); a tool that asks for it at every move reads it once.
@@ -194,6 +190,15 @@ class LabelsStep(StepWidget):
         if is_managed(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
             return known, doubt
         return self.show_converted(layer, labels), doubt
+
+
+def image_beside(image: Image | None, labels: Labels | None) -> np.ndarray | Volume:
+    """Return the pixels (z, y, x) of an image; labels of another size are refused with `UserError`."""
+    pixels = volume_of_layer(image)
+    if labels is not None and volume_of_layer(labels).shape != pixels.shape:
+        assert image is not None  # it has pixels
+        raise UserError(f"{image.name} and {labels.name} differ in size; choose labels of this image.")
+    return pixels
 
 
 def _are_same(labels: SparseStack, stack: np.ndarray) -> bool:

@@ -20,7 +20,7 @@ from emseg_napari.widgets.layers.labels_layer import is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pairs import images_of, labels_of_image, may_go_together
 from emseg_napari.widgets.layers.layer_pixels import fits
-from emseg_napari.widgets.layers.selection import show_alone, show_stack
+from emseg_napari.widgets.layers.selection import has_tool_in_hand, hide_covered, show_alone, show_stack
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
@@ -56,6 +56,7 @@ class Workspace(QObject):
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._shape: tuple[int, ...] | None = None  # of the image that was chosen last
+        self._accepted: set[tuple[Any, Any]] = set()  # ids of images and labels that were chosen together
         self._run: Path | None = None
         self._scale: float | None = None
         self._histories: list[UndoHistory] = []
@@ -85,17 +86,29 @@ class Workspace(QObject):
         return self._run
 
     def choose(self, kind: str, layer: Layer | None) -> None:
-        """Choose the "image" or "labels" layer; the other follows to another stack, which is shown."""
+        """Choose the "image" or "labels" layer; the other follows to another stack, which is shown.
+
+        An image does not keep labels of another file's image, unless these were once chosen beside it.
+        """
         if self._chosen[kind] != layer:  # not `is`: napari hands plugins a new proxy each time
             before = dict(self._chosen)
             self._chosen[kind] = layer
             other = "labels" if kind == "image" else "image"
-            if None not in (self.image, layer) and not may_go_together(
-                self.image, self.labels, self.candidates("labels")
-            ):
+            if None not in (self.image, layer) and not self._goes_with_other(kind):
                 self._chosen[other] = self._best(other)
+            elif kind == "labels":
+                self._accepted.add(self._ids())
             self._show_other_stack(before)
             self.changed.emit()
+
+    def _goes_with_other(self, kind: str) -> bool:
+        """Whether what was chosen now stays beside the layer of the other kind."""
+        is_unasked = kind == "image" and self._ids() not in self._accepted
+        others = self.candidates("image") if is_unasked else []
+        return may_go_together(self.image, self.labels, self.candidates("labels"), others)
+
+    def _ids(self) -> tuple[Any, Any]:
+        return getattr(self.image, "unique_id", None), getattr(self.labels, "unique_id", None)
 
     def _show_other_stack(self, before: dict[str, Any]) -> None:
         """Show the chosen image if it is one of another stack, and hide the images and labels of others."""
@@ -105,17 +118,15 @@ class Workspace(QObject):
         self._shape = tuple(image.data.shape)
         if shape is not None and not fits(image, shape):
             show_stack(self.viewer, image)
-        elif all(
-            None not in (now, before[kind]) and now != before[kind] for kind, now in self._chosen.items()
-        ):
-            before["image"].visible, image.visible = (
-                False,
-                True,
-            )  # they have one size, and one covers the other
+        elif before["image"] is not None and all(now != before[kind] for kind, now in self._chosen.items()):
+            before["image"].visible = False  # they have one size, and one covers the other
+            image.visible = True
         else:
             return
         if self.labels is not None:
             show_alone(self.viewer, self.labels)
+        else:
+            hide_covered(self.viewer, image)
 
     def choose_run(self, folder: Path | None) -> None:
         """Choose the run folder."""
@@ -246,13 +257,20 @@ class LayerChoice(Choice):
         self._refresh()
 
     def _choose(self, index: int) -> None:
-        """Choose a layer; it is shown, labels are selected, and what they cover is hidden."""
-        if self._layers:
-            layer = self._layers[index]
-            self._workspace.choose(self._kind, layer)
-            if isinstance(layer, Labels):
-                show_alone(self._workspace.viewer, layer)
-                self._workspace.viewer.layers.selection.active = layer
+        """Choose a layer; labels are shown, and what they cover is hidden.
+
+        They are selected; those of an image only if no tool is in hand.
+        """
+        if not self._layers:
+            return
+        layer, workspace = self._layers[index], self._workspace
+        workspace.choose(self._kind, layer)
+        selection = workspace.viewer.layers.selection
+        if isinstance(layer, Labels):
+            show_alone(workspace.viewer, layer)
+            selection.active = layer
+        elif not has_tool_in_hand(selection.active):
+            selection.active = workspace.labels or layer
 
     def _refresh(self) -> None:
         self._layers = self._workspace.candidates(self._kind)

@@ -44,6 +44,7 @@ from emseg_napari.widgets.layers.labels_layer import (
 from emseg_napari.widgets.layers.layer_info import exchange_origin
 from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.layers.proposal_layers import fill
+from emseg_napari.widgets.layers.selection import show_alone
 
 KEY = "Y"
 _SEND_MS = 300  # after a stroke: painting that continues is not interrupted
@@ -82,7 +83,7 @@ class LivePanel(JobListener, QWidget):
         self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
         self.layer: Any = None
-        self._folder = Path()
+        self._origin = Origin(Path())
         self._threshold = 0.5
         self._changed: set[int] = set()
         self._soon = QTimer(self, singleShot=True, interval=_SEND_MS)
@@ -133,9 +134,11 @@ class LivePanel(JobListener, QWidget):
         start = STARTER if run.folder == starter_folder() else str(run.folder)
         settings = LiveSettings(start=start, scale=self._step.workspace.scale)
         settings.training(run.settings)  # refuses at once what the engine would refuse after seconds
+        show_alone(self._step.viewer, layer)  # cells would cover what is proposed
         self.layer, self._threshold, self._changed = layer, run.record.threshold, set()
         work: dict[str, Any] = {"image": image, "settings": settings}
-        self._folder = work["folder"] = self._step.workspace.new_run_folder("live")
+        folder = work["folder"] = self._step.workspace.new_run_folder("live")
+        self._origin = Origin(folder)
         self.job.start(
             "live", "Live learning", lambda: work | {"labels": trusted_of(layer, labels_of(layer))}
         )
@@ -196,7 +199,7 @@ class LivePanel(JobListener, QWidget):
     def _show(self, event: PreviewReady) -> None:
         if self.layer in self._step.viewer.layers:
             if event.z not in confirmed_in(self.layer):
-                exchange_origin(self.layer, event.z, Origin(self._folder))
+                exchange_origin(self.layer, event.z, self._origin)
             fill(self.layer, event.z, from_probability(event.probability, self._threshold))
             self._step.autosave.record_edit(self.layer, {event.z})  # else its session would say it holds them
             self.proposed.emit(self.layer, event.z)

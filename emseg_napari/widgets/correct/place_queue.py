@@ -1,10 +1,10 @@
-"""The places of one labels layer, slice by slice, and the user's way through them."""
+"""The places of one labels layer beside one image, slice by slice, and the user's way through them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label
 from emseg_napari.widgets.base.text import slice_count
@@ -33,6 +33,8 @@ class PlaceQueue:
     ----------
     layer : napari.layers.Labels
         A managed layer.
+    image : napari.layers.Image or None
+        In which the network looks for them.
 
     Attributes
     ----------
@@ -42,8 +44,8 @@ class PlaceQueue:
         Slices that cannot be read.
     """
 
-    def __init__(self, layer: Labels) -> None:
-        self.layer = layer
+    def __init__(self, layer: Labels, image: Image | None) -> None:
+        self.layer, self.image = layer, image
         self.errors: dict[int, float] = {}
         self.left_out: set[int] = set()
         self._places: dict[int, list[Place]] = {}
@@ -65,9 +67,13 @@ class PlaceQueue:
             known.pop(z, None)
 
     def drop_outdated(self) -> bool:
-        """Forget slices whose labels were predicted anew; return whether there were any."""
+        """Forget slices whose labels were predicted anew; return whether there were any.
+
+        Another prediction is another object, which equals the first if the same network looked at another
+        image.
+        """
         origins = info_of(self.layer).origins
-        outdated = [z for z, origin in self._origins.items() if origins.get(z) != origin]
+        outdated = [z for z, origin in self._origins.items() if origins.get(z) is not origin]
         for z in outdated:
             self.drop(z)
         return bool(outdated)

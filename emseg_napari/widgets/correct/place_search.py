@@ -20,7 +20,7 @@ from emseg_napari.models.run import starter_folder
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.job_step import JobListener
-from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.base.labels_step import LabelsStep, image_beside
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.correct.place_queue import PlaceQueue
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
@@ -135,7 +135,8 @@ class PlaceSearch(JobListener, QObject):
         self.changed.emit()
 
     def _work(self, search: _Search) -> dict[str, Any]:
-        layer, image, z = search.queue.layer, self._step.image(), search.z
+        layer, z = search.queue.layer, search.z
+        image = image_beside(search.queue.image, layer)
         others = confirmed_in(layer) if z is None else set(range(len(image))) - {z}
         return {
             "image": image if z is None else _part_of(image, z),

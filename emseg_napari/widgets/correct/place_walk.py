@@ -36,11 +36,12 @@ from emseg_napari.widgets.layers.remote_layers import remote_layers_of
 from emseg_napari.widgets.layers.selection import show_if_hidden
 
 _RING_WIDTH, _DOT_PX, _DOT_GAP_PX = 0.012, 1.2, 4  # of the ring's size; in pixels of the image
+_REPAIRED_PX = 4.0  # a boundary is a few pixels wide
 _LEAST_ZOOM, _ZOOM = 3.0, 5.0  # screen pixels for one of the image
 
 
 class PlaceWalk(QObject):
-    """The queues of places, one for each labels layer, and the place that is looked at.
+    """The queues of places, one for labels beside an image, and the place that is looked at.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ class PlaceWalk(QObject):
     def __init__(self, step: LabelsStep, searches: PlaceSearch, page: QWidget) -> None:
         super().__init__(page)
         self._step, self._searches, self._page = step, searches, page
-        self._queues: dict[Any, PlaceQueue] = {}  # by the unique id of the layer
+        self._queues: dict[tuple[Any, Any], PlaceQueue] = {}  # by the unique ids of labels and image
         self._ring = AidLayer(step.viewer, "points", name="place to look at", border_color="white")
         self._marked: Place | None = None
         self._frame, self._remote = DrawnFrame(page), remote_layers_of(step.viewer)
@@ -79,11 +80,12 @@ class PlaceWalk(QObject):
 
     @property
     def queue(self) -> PlaceQueue | None:
-        """The places of the chosen labels layer; None if the plugin does not manage it."""
-        layer = self._step.workspace.labels
+        """The places of the chosen labels and image; None if the plugin does not manage these labels."""
+        layer, image = self._step.workspace.labels, self._step.workspace.image
         if not is_managed(layer):
             return None
-        return self._queues.setdefault(layer.unique_id, PlaceQueue(layer))
+        key = layer.unique_id, None if image is None else image.unique_id
+        return self._queues.setdefault(key, PlaceQueue(layer, image))
 
     @property
     def place(self) -> Place | None:
@@ -98,15 +100,35 @@ class PlaceWalk(QObject):
 
     def follow_layers(self) -> None:
         """Forget the places of layers that are gone, and mark no place of another layer."""
-        known = {layer.unique_id for layer in self._step.workspace.managed_labels}
-        self._queues = {key: queue for key, queue in self._queues.items() if key in known}
+        labels, images = self._step.workspace.managed_labels, [None, *self._step.workspace.images]
+        self._queues = {
+            key: queue
+            for key, queue in self._queues.items()
+            if queue.layer in labels and queue.image in images
+        }
         self.mark_place()
 
     def forget(self, layer: Labels, z: int) -> None:
         """Forget the places of a slice that was proposed anew, unless the user looks at one."""
-        queue = self._queues.get(layer.unique_id)
-        if queue is not None and (queue.place is None or queue.place.z != z):
-            queue.drop(z)
+        for queue in self._queues.values():
+            is_looked_at = queue is self.queue and queue.place is not None and queue.place.z == z
+            if queue.layer == layer and not is_looked_at:
+                queue.drop(z)
+
+    def take_repair(self, z: int, rows: np.ndarray, columns: np.ndarray) -> None:
+        """Ask no longer about the open place if a repair has changed its boundary: that was the answer."""
+        queue, place = self.queue, self.open_place
+        if queue is None or place is None or place.z != z:
+            return
+        far = [np.hypot(rows - y, columns - x).min() for y, x in zip(*place.pixels, strict=True)]
+        if min(far, default=_REPAIRED_PX) < _REPAIRED_PX:
+            queue.settle(place)
+            self._leave(queue)
+
+    def _leave(self, queue: PlaceQueue) -> None:
+        queue.leave()
+        self.mark_place()
+        self.changed.emit()
 
     # -- waiting for a search -----------------------------------------------------------
 
@@ -233,9 +255,7 @@ class PlaceWalk(QObject):
             self.go(1)
         finally:
             if queue.place is place:
-                queue.leave()
-                self.mark_place()
-                self.changed.emit()
+                self._leave(queue)
 
     def _current_place(self) -> tuple[PlaceQueue, Place]:
         """Return the place that the user looks at, in the slice in view.

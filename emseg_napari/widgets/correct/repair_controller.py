@@ -44,11 +44,14 @@ class RepairController(QObject):
         A sentence, and whether it says that something was wrong.
     over : str
         A sentence about what is over.
+    repaired : int, numpy.ndarray, numpy.ndarray
+        Slice, rows and columns that a repair at one place has changed.
     """
 
     changed = Signal()
     message = Signal(str, bool)
     over = Signal(str)
+    repaired = Signal(int, object, object)
 
     def __init__(
         self,
@@ -211,6 +214,7 @@ class RepairController(QObject):
         with history_of(self._layer).named(self.tool.name.lower()):
             set_pixels(self._layer, z, edit.y, edit.x, edit.values)
         self.message.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z undoes it).", False)
+        self.repaired.emit(z, edit.y, edit.x)
 
     def _redraw(self, tool: WholeSliceTool) -> None:
         z = self._slice()

@@ -88,6 +88,7 @@ class CorrectStep(LabelsStep):
         self.strip.clicked.connect(self._go_to)
         self.places.errors_estimated.connect(self.strip.show_errors)
         self.live.proposed.connect(self.show_proposed)
+        self.repairs.repair.repaired.connect(self.places.walk.take_repair)
 
     def _add_part(self, title: str, part: QWidget) -> None:
         self.rows.addWidget(QLabel(f"<b>{title}</b>"))
@@ -135,7 +136,7 @@ class CorrectStep(LabelsStep):
         if layer != self._stripped:
             self._stripped = layer
             self.strip.show_layer(layer)
-            self.strip.show_errors(self.places.errors)
+        self.strip.show_errors(self.places.errors)  # of another image, too
 
     def _unwatch(self) -> None:
         if self._watched is not None:

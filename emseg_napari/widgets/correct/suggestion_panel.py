@@ -122,7 +122,7 @@ class SuggestionPanel(QWidget):
 
     @property
     def queue(self) -> PlaceQueue | None:
-        """The places of the chosen labels layer; None if the plugin does not manage it."""
+        """The places of the chosen labels and image; None if the plugin does not manage these labels."""
         return self.walk.queue
 
     @property

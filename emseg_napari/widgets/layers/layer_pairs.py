@@ -9,6 +9,7 @@ from napari.layers import Image, Labels
 from emseg_napari.widgets.layers.labels_layer import is_managed
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import fits
+from emseg_napari.widgets.layers.layer_sources import have_one_file
 
 
 def images_of(labels: Labels, images: Iterable[Image]) -> list[Image]:
@@ -30,15 +31,19 @@ def labels_of_image(image: Image | None, layers: Iterable[Labels], images: Seque
     )
 
 
-def may_go_together(image: Image, labels: Labels | None, layers: Iterable[Labels]) -> bool:
+def may_go_together(
+    image: Image, labels: Labels | None, layers: Iterable[Labels], images: Iterable[Image]
+) -> bool:
     """Say whether an image and labels stay chosen beside each other.
 
-    Labels that were made over another image do where this one, such as another channel, has none of its own.
+    Labels that were made over another image do where this one has none of its own, and where that one is a
+    channel of the same file, or is not among `images`.
     """
     if labels is None or not fits(labels, tuple(image.data.shape)):
         return False
     of_another = info_of(labels).made_over not in (None, image.unique_id)
-    return not of_another or not any(_is_own(one, image) for one in layers)
+    is_taken = any(_is_own(one, image) for one in layers)
+    return not of_another or not (is_taken or _is_of_another(labels, image, images))
 
 
 def made_elsewhere(labels: Labels | None, image: Image, images: Iterable[Image]) -> str:
@@ -55,7 +60,13 @@ def _may_belong(labels: Labels, image: Image, images: Sequence[Image]) -> bool:
     of_size = images_of(labels, images)
     if not of_size or _is_over(labels, image):
         return True
-    return image in of_size and all(one == image or not _is_over(labels, one) for one in of_size)
+    return image in of_size and not _is_of_another(labels, image, of_size)
+
+
+def _is_of_another(labels: Labels, image: Image, images: Iterable[Image]) -> bool:
+    """Whether labels were made over an image of another file: it may show another place."""
+    others = (one for one in images if one != image and _is_over(labels, one))
+    return any(not have_one_file(one, image) for one in others)
 
 
 def _is_over(labels: Labels, image: Image | None) -> bool:

@@ -13,6 +13,7 @@ from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.stack_or_volume import same_source
 from emseg_napari.io.stacks import recorded_convention
+from emseg_napari.widgets.layers.file_layers import container_of
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
 
@@ -64,6 +65,14 @@ def found_source(image: Image) -> Location | None:
     except (UserError, OSError):  # the file is gone, or was changed
         return None
     return location_of(image.source.path).absolute() if is_same else None
+
+
+def have_one_file(one: Layer, other: Layer) -> bool:
+    """Say whether two layers were opened from one file or container, such as the channels of an image."""
+    known, of_other = (info_of(layer).source or layer.source.path for layer in (one, other))
+    if not known or not of_other:
+        return False
+    return container_of(location_of(known)) == container_of(location_of(of_other))
 
 
 def refuse_image_of(layer: Layer | None, labels: Location) -> None:

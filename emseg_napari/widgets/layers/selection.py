@@ -44,7 +44,7 @@ def _select(viewer: Any, chosen: set[Any]) -> None:
         selection.update(left)
 
 
-def hide_covered(viewer: Any, layer: Labels) -> None:
+def hide_covered(viewer: Any, layer: Layer) -> None:
     """Hide the labels layers that lie where a layer lies."""
     for other in _beside(viewer, layer):
         other.visible = False
@@ -57,10 +57,11 @@ def hide_if_covered(viewer: Any, layer: Labels) -> None:
 
 
 def show_alone(viewer: Any, layer: Labels) -> None:
-    """Show a labels layer, and hide those that it covers."""
+    """Show a labels layer above the images that cover it, and hide the labels that it covers."""
     if not layer.visible:  # else napari would take up the tool that it had before it was hidden last
         layer.visible = True
     hide_covered(viewer, layer)
+    _raise(viewer, layer)
 
 
 def show_stack(viewer: Any, image: Image) -> None:
@@ -76,9 +77,28 @@ def show_if_hidden(viewer: Any, layer: Labels) -> None:
     """Show a labels layer that is about to be changed, so that the change is seen."""
     if not layer.visible:
         show_alone(viewer, layer)
+    else:
+        _raise(viewer, layer)
 
 
-def _beside(viewer: Any, layer: Labels) -> Iterator[Labels]:
+def _raise(viewer: Any, layer: Labels) -> None:
+    """Move a layer that is there above the images that let nothing of it be seen."""
+    if layer not in viewer.layers:
+        return
+    index, shape = viewer.layers.index(layer), tuple(layer.data.shape)
+    covering = [i for i, other in enumerate(viewer.layers) if i > index and _covers(other, shape)]
+    if covering:
+        viewer.layers.move(index, covering[-1] + 1)
+
+
+def _covers(layer: Layer, shape: tuple[int, ...]) -> bool:
+    """Whether nothing is seen through a layer, where others of a shape lie."""
+    is_opaque = layer.opacity == 1 and layer.blending in ("opaque", "translucent", "translucent_no_depth")
+    is_image = isinstance(layer, Image) and not info_of(layer).is_aid
+    return is_image and layer.visible and is_opaque and fits(layer, shape)
+
+
+def _beside(viewer: Any, layer: Layer) -> Iterator[Labels]:
     """Yield the other labels layers that are seen where a layer lies."""
     shape = tuple(layer.data.shape)
     for other in viewer.layers:

@@ -217,8 +217,78 @@ def test_labels_of_another_image_of_the_same_size_are_not_chosen_unasked(workspa
     workspace.choose("image", other)
     workspace.choose("image", images[1])
     assert workspace.labels == mine
-    workspace.choose("image", images[0])  # another channel, say
-    assert workspace.labels == mine
+    workspace.choose("image", images[0])
+    assert workspace.labels is None
+
+
+@pytest.fixture
+def stacks(workspace, tmp_path):
+    """Two images of one size, of the files that are given, with labels over the first, which is chosen."""
+
+    def stacks(*sources):
+        first, second = (image(workspace, source, source=str(tmp_path / source)) for source in sources)
+        workspace.choose("image", first)
+        return first, add_empty_labels(workspace.viewer, first), second
+
+    return stacks
+
+
+def test_an_image_of_another_file_does_not_take_the_labels_of_another_unasked(workspace, stacks):
+    first, mine, second = stacks("a.tif", "b.tif")
+    workspace.choose("image", second)
+    assert (workspace.image, workspace.labels) == (second, None)
+    assert seen(first, mine, second) == [False, False, True]
+    workspace.choose("image", first)
+    assert (workspace.image, workspace.labels) == (first, mine)
+    assert seen(first, mine, second) == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "sources", [("a.tif", "a.tif"), ("a.h5/raw", "a.h5/stained"), ("a.zarr/0", "a.zarr/1")]
+)
+def test_channels_of_one_file_keep_the_chosen_labels(workspace, stacks, sources):
+    first, mine, second = stacks(*sources)
+    workspace.choose("image", second)
+    assert (workspace.image, workspace.labels) == (second, mine)
+    assert seen(first, mine, second) == [True, True, True]
+
+
+def test_labels_that_the_user_chose_for_an_image_of_another_file_stay_and_are_seen(workspace, stacks, qtbot):
+    first, mine, second = stacks("a.tif", "b.tif")
+    layers = workspace.viewer.layers
+    layers.move(layers.index(second), len(layers))  # as where it was opened last
+    workspace.choose("image", second)
+    for _ in range(2):
+        assert chosen_by_user(workspace, qtbot, "labels", mine.name) == (second, mine)
+        assert seen(mine, second) == [True, True]
+        assert layers.index(mine) > layers.index(second)
+    for one in (first, second):
+        workspace.choose("image", one)
+        assert workspace.labels == mine
+    own = add_empty_labels(workspace.viewer, second)
+    workspace.choose("image", first)
+    workspace.choose("image", second)
+    assert workspace.labels == own
+
+
+def test_an_image_that_the_user_chooses_selects_its_labels_unless_a_tool_is_in_hand(workspace, twins, qtbot):
+    selection = workspace.viewer.layers.selection
+    (_, mine), (_, theirs) = twins
+    chosen_by_user(workspace, qtbot, "image", "b")
+    assert selection.active == theirs
+    chosen_by_user(workspace, qtbot, "image", "a")
+    assert selection.active == mine
+    beside = workspace.viewer.add_shapes(name="beside")
+    beside.mode = "add_rectangle"
+    chosen_by_user(workspace, qtbot, "image", "b")
+    assert (selection.active, beside.mode) == (beside, "add_rectangle")
+
+
+def test_an_image_without_labels_is_selected_itself_when_the_user_chooses_it(workspace, stacks, qtbot):
+    _, mine, second = stacks("a.tif", "b.tif")
+    workspace.viewer.layers.selection.active = mine
+    chosen_by_user(workspace, qtbot, "image", "b.tif")
+    assert workspace.viewer.layers.selection.active == second
 
 
 def test_after_the_chosen_image_was_removed_one_of_the_labels_or_another_stack_is_shown(workspace, other):
@@ -268,7 +338,7 @@ def test_after_an_image_was_removed_its_labels_are_not_those_of_another_that_has
 
 
 def test_an_image_whose_only_labels_are_proposals_in_a_layer_of_their_own_keeps_the_chosen_ones(workspace):
-    images = [image(workspace, name) for name in ("a", "b")]
+    images = [image(workspace, name, source="a.tif") for name in ("a", "b")]
     mine = add_empty_labels(workspace.viewer, images[0])
     update_info(add_empty_labels(workspace.viewer, images[1]), proposal_of=images[1].unique_id)
     workspace.choose("labels", mine)

@@ -213,3 +213,12 @@ def test_proposals_follow_the_threshold_of_the_run_and_leave_confirmed_slices(st
     started.job.event.emit(PreviewReady(1, 2, np.ones(layer.data.shape[1:], np.float32)))
     assert (layer.data[2] == 4).all()
     assert proposed == [(layer, z) for z in (1, 2, 3)]
+
+
+def test_cells_and_whatever_else_covers_the_labels_are_hidden_so_that_learning_is_seen(live, tmp_path):
+    live.step.workspace.choose_run(a_run(tmp_path / "mine", [0], [1]).folder)
+    mine = live.step.workspace.labels
+    cells = live.step.viewer.add_labels(np.ones(IMAGE.shape, int), name="cells found")
+    mine.visible = False
+    live.switch.click()
+    assert (mine.visible, cells.visible) == (True, False)

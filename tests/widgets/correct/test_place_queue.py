@@ -20,7 +20,7 @@ def place(z, x, gain=0.1):
 @pytest.fixture
 def queue():
     """Three places in slice 1 and one in each of the slices 3 and 5."""
-    queue = PlaceQueue(add_labels(ViewerModel(), np.full((7, 16, 64), 4, np.uint8), "mine"))
+    queue = PlaceQueue(add_labels(ViewerModel(), np.full((7, 16, 64), 4, np.uint8), "mine"), None)
     queue.add(1, [place(1, 10, 0.3), place(1, 20, 0.2), place(1, 30, 0.1)])
     for z in (3, 5):
         queue.add(z, [place(z, 10)])

@@ -313,3 +313,66 @@ def test_a_place_is_marked_while_its_question_is_seen(alone):
         assert not ring.visible
         alone.step.show()
         assert ring.visible
+
+
+# -- several images -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(alone):
+    """The labels are chosen beside an image of another place, too; the first one is chosen."""
+    workspace = alone.step.workspace
+    first, mine = workspace.image, workspace.labels
+    second = alone.step.viewer.add_image(first.data[::-1], name="second")
+    workspace.choose("image", second)
+    workspace.choose("labels", mine)
+    workspace.choose("image", first)
+    return alone, first, second
+
+
+def test_places_of_another_image_are_not_those_of_the_first_though_the_labels_are(shared):
+    panel, first, second = shared
+    search(panel, place(4, 25, 17, 0.3))
+    end(panel)
+    for chosen, other in ((second, place(4, 9, 9, 0.4)), (first, None), (second, None)):
+        panel.step.workspace.choose("image", chosen)
+        if other is not None:
+            assert panel.errors == {}
+            search(panel, other)
+            end(panel)
+        panel.next.click()
+        expected = (25, 17) if chosen == first else (9, 9)
+        assert (panel.place.y, panel.place.x) == expected
+
+
+def test_a_search_that_waits_for_another_looks_at_the_image_that_it_was_asked_for(shared, monkeypatch):
+    panel, first, second = shared
+    with monkeypatch.context() as patch:
+        patch.setattr(type(panel.job), "running", property(lambda self: True))
+        patch.setattr(panel.job, "cancel", lambda: None)
+        panel.search.click()
+    panel.step.workspace.choose("image", second)
+    panel.job.ended.emit()
+    assert np.array_equal(panel.jobs[-1]["image"], first.data)
+
+
+def test_a_slice_that_was_proposed_anew_by_the_same_network_is_searched_anew(alone):
+    layer, queue = alone.step.workspace.labels, alone.queue
+    exchange_origin(layer, 4, Origin(Path("run")))
+    search(alone, place(4, 25, 17, 0.3))
+    alone.next.click()
+    exchange_origin(layer, 4, Origin(Path("run")))  # equal, but its pixels may come from another image
+    alone.follow(may_search=False)
+    assert not queue.is_searched(4)
+
+
+@pytest.mark.parametrize(("far", "asked"), [(0, False), (12, True)])
+def test_a_repair_in_the_place_of_a_question_answers_it_and_the_view_stays(alone, far, asked):
+    search(alone, place(4, 25, 17, 0.3), place(4, 40, 33, 0.2))
+    alone.next.click()
+    view = alone.step.viewer.scene.camera.center
+    alone.step.repairs.repair.repaired.emit(4, np.array([25 + far]), np.array([17]))
+    assert (alone.place is not None, alone.accept.isEnabled()) == (asked, asked)
+    assert ("Is the dotted" in alone.about.text()) == asked
+    assert alone.step.viewer.layers["place to look at"].visible == asked
+    assert alone.step.viewer.scene.camera.center == view

@@ -45,9 +45,15 @@ def take(dock, name):
 
 
 def test_a_click_drops_the_false_membrane_in_one_step_to_undo(desk):
-    before, count = plane(desk).copy(), cells(plane(desk))
+    before, count, told = plane(desk).copy(), cells(plane(desk)), []
     canvas = take(desk, "Drop piece")
+    desk.correct.repairs.repair.repaired.connect(lambda *where: told.append(where))
     click(canvas, at(desk, 25, 17))
+    ((z, rows, columns),) = told
+    assert (z, set(zip(rows, columns, strict=True))) == (
+        Z,
+        set(zip(*np.nonzero(plane(desk) != before), strict=True)),
+    )
     assert cells(plane(desk)) == count - 1
     changed = plane(desk) != before
     assert set(np.unique(plane(desk)[changed])) == {2}  # the user's now

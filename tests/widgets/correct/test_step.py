@@ -10,6 +10,7 @@ from emseg_napari.widgets.base.workspace import LayerChoice
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.labels_layer import add_labels, adopt, confirmed_in, history_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo, update_info
 from helpers.window import striped, wait_for
 
 IMAGE, LABELS = striped((6, 40, 48))
@@ -271,9 +272,11 @@ def test_keys_of_tools_that_cannot_be_used_do_nothing(empty):
     assert empty.repairs.repair.tool is None
 
 
-def test_a_tool_is_put_away_with_its_layer_and_stays_with_another_image(step):
+def test_a_tool_is_put_away_with_its_layer_and_stays_with_another_channel(step):
     step.repairs.tools["Close gap"].click()
-    step.workspace.choose("image", step.viewer.add_image(IMAGE.copy(), name="again"))
+    update_info(step.workspace.image, source="one.tif")
+    again = step.viewer.add_image(IMAGE.copy(), metadata=LayerInfo(source="one.tif").as_metadata())
+    step.workspace.choose("image", again)  # a channel of that file
     assert step.repairs.repair.tool is not None
     step.workspace.choose("labels", add_labels(step.viewer, LABELS.copy(), "other"))
     assert step.repairs.repair.tool is None
