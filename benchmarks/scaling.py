@@ -30,12 +30,12 @@ from emseg_napari.settings import PredictionSettings
 
 # Taken with --measure; docs/scaling.md says where and when. Megavoxels per second of one thread.
 SPEEDS = {
-    "once, gaps left": (PredictionSettings(orientations=1, close_gaps=False, threads=1), 3.4),
-    "once": (PredictionSettings(orientations=1, threads=1), 0.67),
-    "2 orientations": (PredictionSettings(orientations=2, threads=1), 0.5),
-    "8 orientations": (PredictionSettings(orientations=8, threads=1), 0.29),
+    "once, gaps left": (PredictionSettings(orientations=1, close_gaps=False, threads=1), 3.0),
+    "once": (PredictionSettings(orientations=1, threads=1), 2.5),
+    "2 orientations": (PredictionSettings(orientations=2, threads=1), 1.5),
+    "8 orientations": (PredictionSettings(orientations=8, threads=1), 0.41),
 }
-CELLS = CellsMeasured({FLOOD: 1.0, JOIN: 1.0, OVERLAP: 1.0, NUMBER: 1.0, FINISH: 1.0}, 1_000_000_000, 1.0)
+CELLS = CellsMeasured({FLOOD: 0.22, JOIN: 0.0, OVERLAP: 0.06, NUMBER: 0.02, FINISH: 0.03}, 0, 0.25)
 ORDERING_S, COMPRESSED, BYTES_PER_BLOCK = 0.0025, 0.5, 1
 # Sources in docs/scaling.md.
 STORES = [

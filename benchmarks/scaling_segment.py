@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -89,8 +87,12 @@ def _measured(probability: np.ndarray) -> CellsMeasured:
 
 
 def _memory() -> int:
-    """Return the most memory that this process has had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """Return the most memory that this process has had since it began, in bytes; Linux only.
+
+    `getrusage` begins with what the process had that started it.
+    """
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+    return 1024 * int(line.split()[1])
 
 
 def _bytes_in(folder: Path) -> int:

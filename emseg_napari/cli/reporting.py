@@ -58,6 +58,10 @@ def quiet_libraries() -> Iterator[TextIO]:
     TextIO
         What is written here still reaches the user.
     """
+    if sys.stderr is None:  # it was closed before the program began
+        with open(os.devnull, "w") as nowhere:
+            yield nowhere
+        return
     sys.stderr.flush()
     terminal = os.dup(2)
     with (

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from emseg_napari.cli.reporting import reporting
+from emseg_napari.cli.reporting import quiet_libraries, reporting
 from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, Report
 
 
@@ -48,3 +48,9 @@ def test_a_job_that_was_stopped_is_not_said_to_be_done():
     with pytest.raises(Cancelled), reporting(stream, by_slices=True) as report:
         stopped(report)
     assert stream.getvalue() == "1 of 9 blocks, 11%, 0:08 left\n"
+
+
+def test_a_program_without_a_stderr_has_nothing_to_keep_quiet(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    with quiet_libraries() as stream:
+        stream.write("nobody reads this")

@@ -25,6 +25,7 @@ BATCH_SYSTEMS = {
 DASK_SETTINGS = "~/.config/dask/jobqueue.yaml"
 
 # Without the B as Slurm writes it, whose units are binary, too.
+_NO_MEMORY = "{!r} is not an amount of memory; write it with its unit, such as 2GiB."
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT])(i?B)?")
 _WALLTIME = re.compile(r"(\d+-)?\d+(:\d\d){0,3}(/\S+)?|UNLIMITED|INFINITE", re.IGNORECASE)
 # A block takes up to 1.4 GiB, in one orientation 0.7 GiB; Dask pauses a worker that uses 80 % of its memory.
@@ -102,7 +103,8 @@ class JobPlan:
         UserError
             If one of the user's own settings cannot be used.
         """
-        self._checked("walltime", _check_walltime)
+        if self.walltime is None:
+            self._checked("walltime", _check_walltime)
         memory = self.worker_memory and _bytes(self.worker_memory) * self.processes
         return {
             "cores": self._cores,
@@ -122,7 +124,13 @@ class JobPlan:
         return self._checked("cores", int) or self._checked("processes", int) or 1
 
     def _job_bytes(self, text: Any) -> int:
-        found = _bytes(text)
+        """Return the bytes of a job, however Dask reads them."""
+        from dask.utils import parse_bytes
+
+        try:
+            found = int(parse_bytes(text))
+        except ValueError:
+            raise UserError(_NO_MEMORY.format(text)) from None
         _check_memory(found // self.processes, f"{text} for {self.processes} workers")
         return found
 
@@ -143,7 +151,7 @@ class JobPlan:
 def _bytes(text: Any) -> int:
     found = _MEMORY.fullmatch(str(text))
     if found is None:
-        raise UserError(f"{text!r} is not an amount of memory; write it with its unit, such as 2GiB.")
+        raise UserError(_NO_MEMORY.format(text))
     number, prefix, unit = found.groups()
     return int(float(number) * (1000 if unit == "B" else 1024) ** ("KMGT".index(prefix.upper()) + 1))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QAbstractItemView, QApplication, QComboBox, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QApplication, QComboBox, QDockWidget, QWidget
 
 from emseg_napari.widgets.base.closing import main_window_of
 
@@ -33,7 +33,8 @@ class FocusReturn(QObject):
 
     def _follow(self, before: QWidget | None, now: QWidget | None) -> None:
         window = main_window_of(self._area)
-        if isinstance(now, QAbstractItemView) and window is not None and window.isAncestorOf(now):
+        layers = None if window is None else window.findChild(QDockWidget, "layer list")
+        if isinstance(now, QAbstractItemView) and layers is not None and layers.isAncestorOf(now):
             now.installEventFilter(self)  # a second call has no effect: Qt keeps one
         if before is None or not isalive(before) or not self._area.isAncestorOf(before):
             return

@@ -214,7 +214,8 @@ class RepairController(QObject):
         with history_of(self._layer).named(self.tool.name.lower()):
             set_pixels(self._layer, z, edit.y, edit.x, edit.values)
         self.message.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z undoes it).", False)
-        self.repaired.emit(z, edit.y, edit.x)
+        if len(edit.y):
+            self.repaired.emit(z, edit.y, edit.x)
 
     def _redraw(self, tool: WholeSliceTool) -> None:
         z = self._slice()

@@ -120,10 +120,26 @@ def test_memory_is_read_in_the_spellings_of_dask_and_of_slurm(text, asked):
     assert f"#SBATCH --mem={asked}" in script_of("slurm", 8, text).splitlines()
 
 
+@pytest.mark.parametrize("memory", [16_000_000_000, "16 gb", "16e9", "16GB"])
+def test_memory_in_the_settings_is_read_as_dask_reads_it(memory):
+    import dask
+
+    with dask.config.set({"jobqueue.slurm.memory": memory}):
+        assert "#SBATCH --mem=15G" in script_of("slurm", 2)
+
+
+def test_a_walltime_in_the_settings_does_not_count_beside_the_option():
+    import dask
+
+    with dask.config.set({"jobqueue.slurm.walltime": 43200}):
+        assert "#SBATCH -t 01:00:00" in script_of("slurm", 2, None, "01:00:00")
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
     [
-        ("memory", 2, "2 is not an amount of memory"),
+        ("memory", "much", "'much' is not an amount of memory"),
+        ("memory", 2, "2 for 2 workers is too little memory"),
         ("memory", "1GB", "1GB for 2 workers is too little memory"),
         ("walltime", "tomorrow", "'tomorrow' is not a walltime"),
         ("walltime", 43200, "43200 is not a walltime; .* in quotes"),  # 12:00:00 without quotes

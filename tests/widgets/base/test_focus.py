@@ -1,7 +1,7 @@
 """Keys while something beside the canvas has the focus."""
 
 import pytest
-from qtpy.QtWidgets import QAbstractItemView
+from qtpy.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem
 
 from helpers.window import canvas_of, striped
 
@@ -27,6 +27,18 @@ def test_a_key_in_the_list_of_layers_is_no_search_for_a_layer(desk, qtbot):
     qtbot.keyClick(layers, "t")
     assert not labels.visible
     assert viewer.layers.selection.active == labels
+
+
+def test_a_key_in_a_table_of_another_plugin_is_for_the_table(desk, qtbot):
+    table = QTableWidget(1, 1)
+    desk.workspace.viewer.window.add_dock_widget(table, name="table")
+    table.setItem(0, 0, QTableWidgetItem("a"))
+    table.window().activateWindow()
+    table.setFocus()
+    qtbot.waitUntil(table.hasFocus)
+    table.setCurrentCell(0, 0)
+    qtbot.keyClick(table, "c")
+    assert table.state() == QAbstractItemView.State.EditingState
 
 
 @pytest.mark.parametrize(("key", "mode"), [("1", "erase"), ("4", "fill"), ("3", "polygon")])

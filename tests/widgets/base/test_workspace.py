@@ -243,6 +243,14 @@ def test_an_image_of_another_file_does_not_take_the_labels_of_another_unasked(wo
     assert seen(first, mine, second) == [True, True, False]
 
 
+def test_an_image_from_a_kind_of_address_that_is_not_read_here_takes_no_labels_of_another(workspace):
+    first, second = (image(workspace, name, source=f"gcs://bucket/{name}") for name in ("a", "b"))
+    workspace.choose("image", first)
+    add_empty_labels(workspace.viewer, first)
+    workspace.choose("image", second)
+    assert (workspace.image, workspace.labels) == (second, None)
+
+
 @pytest.mark.parametrize(
     "sources", [("a.tif", "a.tif"), ("a.h5/raw", "a.h5/stained"), ("a.zarr/0", "a.zarr/1")]
 )

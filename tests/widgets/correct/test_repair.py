@@ -62,6 +62,17 @@ def test_a_click_drops_the_false_membrane_in_one_step_to_undo(desk):
     np.testing.assert_array_equal(plane(desk), before)
 
 
+def test_a_repair_that_changes_nothing_answers_no_question(desk):
+    told = []
+    desk.correct.repairs.repair.repaired.connect(lambda *where: told.append(where))
+    plane(desk)[16:34, 15:20] = 1
+    canvas = take(desk, "Close gap")
+    for end in (at(desk, 22, 17), at(desk, 28, 17)):
+        click(canvas, end)
+    assert "0 pixels changed" in desk.correct.status.text()
+    assert told == []
+
+
 @pytest.mark.parametrize("by_drag", [True, slow_case(False)])
 def test_two_clicks_or_a_drag_close_a_gap(desk, by_drag):
     plane(desk)[22:28, 16:19] = 4
