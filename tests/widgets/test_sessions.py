@@ -667,6 +667,7 @@ def test_labels_are_kept_with_the_image_that_they_were_made_over_whichever_is_ch
     viewer, layer = loaded.workspace.viewer, loaded.workspace.labels
     second = viewer.add_image(loaded.workspace.image.data[::-1].copy(), name="second")
     loaded.workspace.choose("image", second)
+    loaded.workspace.choose("labels", layer)  # as a user may, who knows that both show one place
     set_pixel(layer)
     folder = loaded.autosave.folder(layer)
     wait_for(qtbot, lambda: is_session(folder))

@@ -282,7 +282,7 @@ viewer, dock = open_window()
 (layer,) = viewer.open(sys.argv[1], plugin="emseg-napari")
 print("opened", flush=True)
 sys.stdin.readline()  # from now on, the server does not answer
-viewer.dims.set_current_step(0, 2)
+viewer.dims.set_current_step(0, 1)  # of three, the last is in view: it is the nearest to the sample's
 dock.load.open_path(location_of(sys.argv[1]))
 
 def close_while_it_reads():
