@@ -30,13 +30,13 @@ from emseg_napari.settings import PredictionSettings
 
 # Taken with --measure; docs/scaling.md says where and when. Megavoxels per second of one thread.
 SPEEDS = {
-    "once, gaps left": (PredictionSettings(orientations=1, close_gaps=False, threads=1), 3.0),
-    "once": (PredictionSettings(orientations=1, threads=1), 2.5),
-    "2 orientations": (PredictionSettings(orientations=2, threads=1), 1.5),
+    "once, gaps left": (PredictionSettings(orientations=1, close_gaps=False, threads=1), 2.91),
+    "once": (PredictionSettings(orientations=1, threads=1), 2.44),
+    "2 orientations": (PredictionSettings(orientations=2, threads=1), 1.45),
     "8 orientations": (PredictionSettings(orientations=8, threads=1), 0.41),
 }
-CELLS = CellsMeasured({FLOOD: 0.22, JOIN: 0.0, OVERLAP: 0.06, NUMBER: 0.02, FINISH: 0.03}, 0, 0.25)
-ORDERING_S, COMPRESSED, BYTES_PER_BLOCK = 0.0025, 0.5, 1
+CELLS = CellsMeasured({FLOOD: 0.28, JOIN: 0.01, OVERLAP: 0.07, NUMBER: 0.04, FINISH: 0.05}, 220_000_000, 0.25)
+ORDERING_S, COMPRESSED, BYTES_PER_BLOCK = 0.005, 0.5, 1
 # Sources in docs/scaling.md.
 STORES = [
     Store("file server, 10 Gb/s", 10e9 / 8, 5_000, 1_000),
