@@ -26,6 +26,7 @@ class lazy_property(cached_property[T]):
                 try:
                     if name not in kept:
                         kept[name] = self.func(instance)
+                    return kept[name]
                 finally:
                     kept.pop(lock, None)
         return kept[name]

@@ -30,7 +30,7 @@ from emseg_napari.inference.sessions import first_line, session_of
 from emseg_napari.models.run import Run
 from emseg_napari.settings import BASELINES
 
-_LEAST_GAIN = 1.2  # less may be noise, and is no reason to be bound to a kind of machine
+_LEAST_GAIN = 1.2  # less may be noise, and is not worth being bound to a kind of machine
 _PATIENCE_S = 60.0  # for which another process may measure
 _TRIALS = TypeAdapter(list[Trial])
 # Of this process, by file: where nothing can be written, it would be measured for each prediction.

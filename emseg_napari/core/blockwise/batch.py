@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.core.blockwise.batch_job import telling_job
+from emseg_napari.core.blockwise.batch_job import reporting_job
 from emseg_napari.core.blockwise.certificate import certificate_folder, new_certificate
 from emseg_napari.core.blockwise.dask_client import imported, quiet
 from emseg_napari.core.blockwise.job_plan import BATCH_SYSTEMS, DASK_SETTINGS, JobPlan
@@ -131,7 +131,7 @@ def job_script(plan: JobPlan) -> str:
     """
     kind = _cluster_class(plan)
     with quiet(), _refused_in_a_sentence(plan):
-        telling = telling_job(kind.job_cls, Path("FOLDER"), plan.prologue, [])
+        telling = reporting_job(kind.job_cls, Path("FOLDER"), plan.prologue, [])
         job = telling("tls://HOST:PORT", name="emseg-0", **plan.settings(Path("FOLDER")))
         return str(job.job_script())
 
@@ -158,7 +158,7 @@ def batch_jobs(plan: JobPlan) -> Iterator[BatchJobs]:
         with _refused_in_a_sentence(plan):
             cluster = kind(
                 name="emseg",
-                job_cls=telling_job(kind.job_cls, folder, plan.prologue, refusals),
+                job_cls=reporting_job(kind.job_cls, folder, plan.prologue, refusals),
                 scheduler_options=plan.scheduler_options,
                 **plan.settings(folder),
             )

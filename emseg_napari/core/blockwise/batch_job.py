@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def telling_job(kind: Any, folder: Path, prologue: Sequence[str], refusals: list[str]) -> Any:
+def reporting_job(kind: Any, folder: Path, prologue: Sequence[str], refusals: list[str]) -> Any:
     """Return the class of a job that tells why it was not submitted, that it is closed or has ended.
 
     - Why it could not be submitted, Dask only logs.
@@ -32,7 +32,7 @@ def telling_job(kind: Any, folder: Path, prologue: Sequence[str], refusals: list
 
     numbers = itertools.count(1)
 
-    class TellingJob(kind):
+    class ReportingJob(kind):
         has_worked = False  # whether a worker of it was there
 
         def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -55,7 +55,7 @@ def telling_job(kind: Any, folder: Path, prologue: Sequence[str], refusals: list
             await super().close()
             self.status = Status.closed
 
-    return TellingJob
+    return ReportingJob
 
 
 def _reason(error: Exception) -> str:

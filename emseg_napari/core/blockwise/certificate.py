@@ -22,7 +22,7 @@ _PREFIX, _LOCK = ".emseg-", "lock"
 def certificate_folder() -> Iterator[Path]:
     """Give a new folder in the home folder, which all machines of a cluster share, and delete it at the end.
 
-    Nobody else can open it. Folders of processes of this machine that were killed are deleted, too.
+    Only this user can open it. Folders of processes of this machine that were killed are deleted, too.
     """
     _delete_left()
     with (
@@ -46,7 +46,7 @@ def _delete_left() -> None:
 
 
 def new_certificate(folder: Path) -> Any:
-    """Write a new certificate and its key into a folder that nobody else can open.
+    """Write a new certificate and its key into a folder that only this user can open.
 
     Returns
     -------

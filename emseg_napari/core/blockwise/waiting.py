@@ -27,7 +27,7 @@ class Waiting:
         column_of = getattr(work, "column", lambda block: block.index)
         self._columns = (deque(column) for _, column in groupby(blocks, column_of))
         self._first: deque[Block] = deque()
-        self._new: deque[Block] = deque()  # the next column, which nobody has begun
+        self._new: deque[Block] = deque()  # the next column, which is not begun
         self._begun: dict[Hashable, deque[Block]] = {}  # by worker
 
     def __bool__(self) -> bool:
@@ -51,7 +51,7 @@ class Waiting:
         return bool(self._new)
 
     def _column(self) -> deque[Block]:
-        """Return a column that nobody has begun, else one that few work at, of these the longest."""
+        """Return a column that is not begun, else one that few work at, of these the longest."""
         if self._has_new():
             column, self._new = self._new, deque()
             return column

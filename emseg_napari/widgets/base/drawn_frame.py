@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QOpenGLWidget, QWidget
 
 from emseg_napari.widgets.base.closing import main_window_of
 
-# Keys that were pressed while the frame was drawn come after it, and nobody judges sooner.
+# Keys that were pressed while the frame was drawn come after it, and no user judges sooner.
 _SEEN_MS = 250
 
 

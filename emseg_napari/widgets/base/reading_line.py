@@ -27,7 +27,7 @@ class Reading:
     name : str
         What the user calls it.
     is_cancelled : bool
-        Whether nobody wants it any more. A thread that waits for a server cannot be ended: it asks
+        Whether it is not wanted any more. A thread that waits for a server cannot be ended: it asks
         for nothing more, and what it brings is left aside.
     fraction : float or None
         How much of it is read, 0 to 1, where that is known.
