@@ -1,0 +1,1 @@
+"""Networks to and from other programs: bioimage.io packages, Keras and ONNX files."""
