@@ -19,17 +19,17 @@ from emseg_napari.inference.execution import PROCESSOR, Execution
 from emseg_napari.inference.grid import Grid
 from emseg_napari.inference.sessions import first_line, is_on_gpu, loaded, session_of
 from emseg_napari.inference.slice_predictor import Backend, Network, StoppableNetwork
-from emseg_napari.inference.tiles import GRID_PX, HALOS, WIDEST, halo_of
+from emseg_napari.inference.tiles import HALOS, WIDEST, Halo, halo_of
 from emseg_napari.models import ridge
 from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
-from emseg_napari.models.run import Run
+from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.settings.titles import title_of
 
 # What two strokes of the ridge filter's clean-up are seen to be connected by, where it sees but a window.
 _CONTEXT_PX = 128
 # The published network and the trees keep so much of a pixel that larger tiles would need several gigabytes.
-_LARGEST_PX = {"compact": 2304, "reference": 512, "trees": 1024}
+_LARGEST_PX = {"compact": 2304, "reference": 512, "trees": 1024, "imported": 512}
 _SECONDS_BETWEEN_QUESTIONS = 0.05
 # A GPU computes one tile after the other, and DirectML takes no second one of a session meanwhile.
 _GPU = Lock()
@@ -64,31 +64,39 @@ def load_backend(run: Run, threads: int, execution: Execution = PROCESSOR) -> Ba
     if network == "trees":
         recipe = _recipe(session, run.network_file)
         return Backend(_per_slice(_trees(session, recipe)), halo_of(recipe.reach_px), _LARGEST_PX[network])
-    return _network_backend(session, network)
+    return _network_backend(session, network, halo_of_run(run.settings.network, run.record))
+
+
+def halo_of_run(network: str, record: RunRecord) -> Halo:
+    """Return how far a network of that name looks, of a run with such a record."""
+    if record.imported is not None and network == "imported":
+        return halo_of(record.imported.halo_px, record.imported.grid_px)
+    return HALOS.get(network, WIDEST)
 
 
 def largest_tile(run: Run, settings: PredictionSettings, shape: tuple[int, ...]) -> tuple[int, int]:
     """Return (y, x) in pixels of the network: it is given no more of slices (y, x) at once."""
     network = run.settings.network
-    px, halo = min(settings.tile_px, _LARGEST_PX.get(network, settings.tile_px)), HALOS.get(network, WIDEST)
+    px = min(settings.tile_px, _LARGEST_PX.get(network, settings.tile_px))
+    halo = halo_of_run(network, run.record)
     # It may begin between two lines of the grid.
-    most = _on_grid(px) + GRID_PX + halo.before + halo.after
+    most = _on_grid(px, halo) + halo.grid_px + halo.before + halo.after
     rows, columns = Grid(shape, settings.scale_for(run.record.scale)).shape
-    return min(_on_grid(rows), most), min(_on_grid(columns), most)
+    return min(_on_grid(rows, halo), most), min(_on_grid(columns, halo), most)
 
 
-def _on_grid(px: int) -> int:
-    return -(-px // GRID_PX) * GRID_PX
+def _on_grid(px: int, halo: Halo) -> int:
+    return -(-px // halo.grid_px) * halo.grid_px
 
 
-def backend_of(network: bytes, name: str) -> Backend:
-    """Return what a U-Net predicts with: an ONNX file's content, and "compact" or "reference"."""
-    return _network_backend(loaded(network, machine.threads()), name)
+def backend_of(network: bytes, name: str, record: RunRecord) -> Backend:
+    """Return what a network predicts with: an ONNX file's content, its name, and the record of its run."""
+    return _network_backend(loaded(network, machine.threads()), name, halo_of_run(name, record))
 
 
-def _network_backend(session: onnxruntime.InferenceSession, name: str) -> Backend:
+def _network_backend(session: onnxruntime.InferenceSession, name: str, halo: Halo) -> Backend:
     run = stoppable(session)
-    return Backend(lambda image: run(image, never), HALOS[name], _LARGEST_PX[name], stoppable=run)
+    return Backend(lambda image: run(image, never), halo, _LARGEST_PX[name], stoppable=run)
 
 
 def stoppable(session: onnxruntime.InferenceSession) -> StoppableNetwork:

@@ -34,7 +34,7 @@ from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.resampling import Readable
 from emseg_napari.models.run import RunRecord
 
-# Maps float32 (1, y, x, 1), y and x multiples of 16, to the same shape.
+# Maps float32 (1, y, x, 1), y and x multiples of `Halo.grid_px`, to the same shape.
 Network = Callable[[np.ndarray], np.ndarray]
 # The same, and raises `Cancelled` when asked to stop.
 StoppableNetwork = Callable[[np.ndarray, ShouldStop], np.ndarray]
@@ -53,7 +53,7 @@ class Backend:
     Attributes
     ----------
     network : callable
-        Maps float32 (1, y, x, 1), y and x multiples of 16, to a boundary probability of the same shape.
+        Maps float32 (1, y, x, 1), y and x multiples of `halo.grid_px`, to a boundary probability of that shape.
     halo : Halo
         How far it looks.
     largest_px : int

@@ -21,11 +21,14 @@ class Halo:
     Attributes
     ----------
     before, after : int
-        Towards smaller and towards larger indices; multiples of `GRID_PX`.
+        Towards smaller and towards larger indices; multiples of `grid_px`.
+    grid_px : int
+        Width and height of its input are multiples of it; itself a multiple of `GRID_PX`.
     """
 
     before: int
     after: int
+    grid_px: int = GRID_PX
 
 
 # Sums over the levels of what their convolutions add at their pixel size; kernels of two pixels look at one
@@ -34,9 +37,9 @@ HALOS = {"compact": Halo(96, 96), "reference": Halo(64, 96)}
 WIDEST = Halo(96, 96)
 
 
-def halo_of(reach_px: int) -> Halo:
-    """Return the halo of a filter that looks so far."""
-    return Halo(_up(reach_px), _up(reach_px))
+def halo_of(reach_px: int, grid_px: int = GRID_PX) -> Halo:
+    """Return the halo of a filter or a network that looks so far."""
+    return Halo(_up(reach_px, grid_px), _up(reach_px, grid_px), grid_px)
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,9 @@ ORIENTATIONS = tuple(
 
 
 def _axis(part: slice, length: int, halo: Halo) -> slice:
-    start = part.start // GRID_PX * GRID_PX - halo.before
-    stop = _up(part.stop) + halo.after
-    return slice(max(0, start), min(_up(length), stop))
+    start = part.start // halo.grid_px * halo.grid_px - halo.before
+    stop = _up(part.stop, halo.grid_px) + halo.after
+    return slice(max(0, start), min(_up(length, halo.grid_px), stop))
 
 
 def _mirrored_axis(part: slice, length: int, halo: Halo) -> slice:
@@ -106,8 +109,8 @@ def _mirrored_axis(part: slice, length: int, halo: Halo) -> slice:
     return slice(length - seen.stop, length - seen.start)
 
 
-def _up(position: int) -> int:
-    return -(-position // GRID_PX) * GRID_PX
+def _up(position: int, grid_px: int = GRID_PX) -> int:
+    return -(-position // grid_px) * grid_px
 
 
 def tiles(window: SliceWindow, tile_px: int) -> Iterator[SliceWindow]:

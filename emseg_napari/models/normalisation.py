@@ -1,7 +1,7 @@
 """Per-slice intensity normalisation.
 
-Every slice is shifted to median 0 and scaled by the distance of two of its percentiles.
-So 8-bit, 16-bit and float copies of an image give the same network input, staining may
+Networks that are trained here see every slice shifted to median 0 and scaled by the distance of two of its
+percentiles; imported ones see what their authors chose (`Normalisation.method`). So 8-bit, 16-bit and float copies of an image give the same network input, staining may
 change from slice to slice, and a slice predicted alone equals itself in a stack.
 
 The percentiles are those of at least 2^18 pixels on a regular grid. Of slices of more than 2^24 pixels,
@@ -43,11 +43,14 @@ class Levels:
     box : (int, int, int, int), optional
         Where rows or columns at the slice's edges are nothing but border: the box inside of them, (first y,
         end y, first x, end x). Of a slice that is read in windows it is not known, and None.
+    limits : (float, float), optional
+        What is below or above becomes one of them.
     """
 
     middle: float
     scale: float
     box: tuple[int, int, int, int] | None = None
+    limits: tuple[float, float] | None = None
 
     @property
     def inside(self) -> SliceWindow | None:
@@ -59,7 +62,7 @@ class Levels:
         levels = image.astype(np.float32)
         levels -= np.float32(self.middle)
         levels *= np.float32(self.scale)
-        return levels
+        return levels if self.limits is None else np.clip(levels, *self.limits, out=levels)
 
 
 class Normalisation(Settings):
@@ -67,21 +70,36 @@ class Normalisation(Settings):
 
     Attributes
     ----------
+    method : str
+        What becomes 0 and what becomes 1. "median": the median, and the distance of two percentiles; "range":
+        the lower and the upper percentile; "standard": mean and standard deviation; "fixed": `middle`, and the
+        distance `span` from it, in all slices.
     low_percent, high_percent : float
-        The percentiles whose distance becomes 1; outside of them lie dirt and folds.
+        The percentiles of "median" and "range"; outside of them lie dirt and folds.
+    middle, span : float
+        Grey levels, of "fixed".
+    limits : (float, float), optional
+        What is below or above after that becomes one of them.
     borders : str
         Whether constant borders are "left out", or "counted" as grey levels, as by runs of before
         December 2026.
     """
 
+    method: Literal["median", "range", "standard", "fixed"] = "median"
     low_percent: float = 5.0
     high_percent: float = 95.0
+    middle: float = 0.0
+    span: float = 1.0
+    limits: tuple[float, float] | None = None
     borders: Literal["left out", "counted"] = "left out"
 
     @property
     def mark(self) -> str:
         """Text by which it is recognised; where borders count, that of versions that knew no other way."""
-        return self.model_dump_json(exclude={"borders"} if self.borders == "counted" else None)
+        if self.method != "median":
+            return self.model_dump_json()
+        counted = {"borders"} if self.borders == "counted" else set()
+        return self.model_dump_json(exclude={"method", "middle", "span", "limits", *counted})
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Normalise slices.
@@ -113,6 +131,8 @@ class Normalisation(Settings):
         UserError
             If pixels of the sample cannot be read: without them the levels would be others.
         """
+        if self.method == "fixed":
+            return Levels(self.middle, 1 / self.span, limits=self.limits)
         pixels, is_whole = _sample_of(slice_)
         border = border_of(pixels) if self.borders == "left out" else None
         if border is None:
@@ -130,10 +150,14 @@ class Normalisation(Settings):
         sample = _finite(sample).astype(np.float32)
         if not sample.size:
             return Levels(0.0, 0.0)
+        if self.method == "standard":
+            middle, span = sample.mean(dtype=np.float64), sample.std(dtype=np.float64)
+            return Levels(float(middle), float(1 / span) if span else 0.0, limits=self.limits)
         low, middle, high = np.percentile(sample, (self.low_percent, 50.0, self.high_percent))
         if high <= low:
             low, high = float(_finite(pixels).min()), float(_finite(pixels).max())
-        return Levels(float(middle), float(1.0 / (high - low)) if high > low else 0.0)
+        zero = low if self.method == "range" else middle
+        return Levels(float(zero), float(1.0 / (high - low)) if high > low else 0.0, limits=self.limits)
 
 
 def _sample_of(slice_: Readable) -> tuple[np.ndarray, bool]:

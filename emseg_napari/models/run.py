@@ -28,6 +28,7 @@ from emseg_napari.core.files import atomic_write, read_json, write_json
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.core.owned_output import finish_replacing
 from emseg_napari.io.address import Address, location_of
+from emseg_napari.models.imported import Imported
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
 from emseg_napari.settings import BASELINES, MERGE_THRESHOLD, Settings, TrainingSettings
@@ -98,6 +99,8 @@ class RunRecord(Settings):
         Mean boundary probability from which a boundary separates two cells best there; its gaps are closed.
     finished : bool
         False while it trains and after it was stopped.
+    imported : Imported, optional
+        Where the network, or the one that it started from, came from if it was not trained here.
     """
 
     format: int = FORMAT
@@ -129,6 +132,7 @@ class RunRecord(Settings):
     threshold: float = 0.5
     merge_threshold: float = MERGE_THRESHOLD
     finished: bool = False
+    imported: Imported | None = None
 
     @property
     def validation_slices(self) -> list[int]:

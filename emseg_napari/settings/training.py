@@ -16,7 +16,7 @@ from emseg_napari.settings.base import (
     validated,
 )
 
-NetworkName = Literal["compact", "reference", "ridge", "trees"]
+NetworkName = Literal["compact", "reference", "ridge", "trees", "imported"]
 # Methods without a network, fitted in one pass of seconds, and the settings that they use.
 BASELINES = ("ridge", "trees")
 _OF_BASELINES = ("network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty")
@@ -53,7 +53,8 @@ class TrainingSettings(Settings):
         description="compact: small U-Net at native resolution, good in minutes; "
         "reference: the published 26-million-parameter U-Net; "
         "trees: no network but boosted trees on the features of every pixel, fitted in seconds; "
-        "ridge: no network but a ridge filter, whose few numbers are fitted in seconds.",
+        "ridge: no network but a ridge filter, whose few numbers are fitted in seconds; "
+        "imported: the network of an imported run, which is to be started from.",
     )
     start: Annotated[str | None, AfterValidator(_or_none)] = Field(
         None,
@@ -95,7 +96,7 @@ class TrainingSettings(Settings):
         1.0,
         title="Scale",
         description="By how much slices are enlarged (2 = twice as many pixels along each side) or shrunk "
-        "(0.5) for the network, in this training and in predictions of the run. For `compact` only.",
+        "(0.5) for the network, in this training and in predictions of the run. For `compact` and `imported` only.",
         **SCALE_LIMITS,
     )
     seed: int = advanced(
@@ -222,7 +223,7 @@ class TrainingSettings(Settings):
 
         A training lasts either minutes or epochs: the one that is given replaces the other. The `start` is
         nothing unless it is given: `models.earlier_run.with_default_start` decides otherwise. A `compact`
-        that starts from another has a recipe of its own.
+        that starts from another has a recipe of its own, as has `imported`.
 
         Raises
         ------
@@ -231,7 +232,7 @@ class TrainingSettings(Settings):
         """
         given = {k: v for k, v in changes.items() if v is not None}
         recipe = _RECIPES.get(network, {})
-        if network == "compact" and given.get("start", NOTHING) != NOTHING:
+        if network == "imported" or (network == "compact" and given.get("start", NOTHING) != NOTHING):
             recipe = _FROM_A_START
         values = recipe | given
         if "epochs" in given:
@@ -292,5 +293,5 @@ def no_effect(name: str, network: str) -> UserError:
 def applies(name: str, network: str) -> bool:
     """Say whether a network uses a training setting."""
     if name == "scale":
-        return network == "compact"
+        return network in ("compact", "imported")
     return network not in BASELINES or name in _OF_BASELINES
