@@ -29,6 +29,7 @@ from emseg_napari.io.formats.png import encoded_png
 from emseg_napari.io.samples import phantom
 from emseg_napari.models.run import Run, is_starter
 from emseg_napari.models.starter import STARTER_FOLDER
+from emseg_napari.training.keras_import import import_keras
 
 FORMAT_VERSION = "0.5.12"
 DESCRIPTION = "rdf.yaml"
@@ -111,6 +112,7 @@ def export_package(
 
 def _weights(run: Run) -> dict[str, bytes]:
     """Return both files of weights, which map an image of which 5 to 95 % of the pixels span 0 to 1."""
+    import_keras()
     from emseg_napari.exchange.keras_network import saved_with_median
 
     with TemporaryDirectory() as folder:

@@ -81,21 +81,33 @@ def _classes(config: Any) -> Iterator[tuple[str, str]]:
             yield from _classes(value)
 
 
-def export_onnx(model: keras.Model, path: Path) -> None:
+def export_onnx(
+    model: keras.Model, path: Path, network: bytes | None = None, image: np.ndarray | None = None
+) -> None:
     """Write a float32 network to an ONNX file for `emseg_napari.inference`, atomically.
 
     Input and output are float32 (batch, y, x, 1) with free y and x, multiples of its coarsest pixel.
+
+    Parameters
+    ----------
+    model : keras.Model
+    path : Path
+    network : bytes, optional
+        The network as ONNX; as `models.onnx_export` writes it if not given.
+    image : numpy.ndarray, optional
+        float32 (1, y, x, 1), for which both are compared; noise if not given.
 
     Raises
     ------
     UserError
         If the file predicts otherwise than Keras.
     """
-    image = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
+    if image is None:
+        image = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(onnx_model(model).SerializeToString())
-        network = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
-        found = network.run(None, {network.get_inputs()[0].name: image})[0]
+        temporary.write_bytes(network or onnx_model(model).SerializeToString())
+        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
+        found = session.run(None, {session.get_inputs()[0].name: image})[0]
         if not np.allclose(found, keras.ops.convert_to_numpy(model(image, training=False)), atol=1e-3):
             raise UserError(
                 f"{path} could not be written: the exported network predicts otherwise than Keras. "

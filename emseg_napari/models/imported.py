@@ -30,6 +30,8 @@ class Imported(Settings):
         How far it looks, in pixels; a multiple of `grid_px`.
     grid_px : int
         Width and height of its input must be multiples of it.
+    pixel_nm : float, optional
+        Side of the pixels that it was made for, in nm.
     why_no_training : str, optional
         Why no training can start from it, in words.
     """
@@ -45,6 +47,7 @@ class Imported(Settings):
     answers: dict[str, str] = Field(default_factory=dict)
     halo_px: int = Field(96, ge=0, le=4096)
     grid_px: int = Field(16, ge=1, le=1024)
+    pixel_nm: float | None = Field(None, gt=0)
     why_no_training: str | None = None
 
     @property
