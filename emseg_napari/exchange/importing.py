@@ -188,7 +188,7 @@ def _of_keras(source: Source, content: bytes, known: Known) -> _Network:
         trial = tried(loaded(onnx, name), name, _trial_image(known), "byxc", source.step_px)
         head = _head(known, trial, name)
         path.unlink()
-        onnx = written(model, head, path, _trial_image(known)[: trial.grid_px, : trial.grid_px])
+        onnx = written(model, head, path, trial.grid_px)
         return _Network(onnx, path.read_bytes(), trial, head)
 
 

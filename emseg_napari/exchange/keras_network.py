@@ -61,7 +61,7 @@ def opened(path: Path) -> tuple[keras.Model, bytes]:
         ) from None
 
 
-def written(model: keras.Model, head: Head, path: Path, image: np.ndarray) -> bytes:
+def written(model: keras.Model, head: Head, path: Path, side_px: int) -> bytes:
     """Write a network with its head to a ``.keras`` file, and return it as ONNX.
 
     Parameters
@@ -69,8 +69,8 @@ def written(model: keras.Model, head: Head, path: Path, image: np.ndarray) -> by
     model : keras.Model
     head : Head
     path : Path
-    image : numpy.ndarray
-        float32 (y, x), for which both are compared.
+    side_px : int
+        Of the image for which both are compared.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def written(model: keras.Model, head: Head, path: Path, image: np.ndarray) -> by
     """
     headed = with_head(model, head)
     headed.save(path)
-    export_onnx(headed, path.with_suffix(".onnx"), onnx_of(headed), image[None, ..., None])
+    export_onnx(headed, path.with_suffix(".onnx"), onnx_of(headed), side_px)
     return path.with_suffix(".onnx").read_bytes()
 
 

@@ -81,9 +81,7 @@ def _classes(config: Any) -> Iterator[tuple[str, str]]:
             yield from _classes(value)
 
 
-def export_onnx(
-    model: keras.Model, path: Path, network: bytes | None = None, image: np.ndarray | None = None
-) -> None:
+def export_onnx(model: keras.Model, path: Path, network: bytes | None = None, side_px: int = 32) -> None:
     """Write a float32 network to an ONNX file for `emseg_napari.inference`, atomically.
 
     Input and output are float32 (batch, y, x, 1) with free y and x, multiples of its coarsest pixel.
@@ -93,17 +91,16 @@ def export_onnx(
     model : keras.Model
     path : Path
     network : bytes, optional
-        The network as ONNX; as `models.onnx_export` writes it if not given.
-    image : numpy.ndarray, optional
-        float32 (1, y, x, 1), for which both are compared; noise if not given.
+        The same as ONNX; as `models.onnx_export` writes it if not given.
+    side_px : int
+        Of the image for which both are compared.
 
     Raises
     ------
     UserError
         If the file predicts otherwise than Keras.
     """
-    if image is None:
-        image = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
+    image = np.random.default_rng(0).normal(size=(1, side_px, side_px, 1)).astype(np.float32)
     with atomic_write(path) as temporary:
         temporary.write_bytes(network or onnx_model(model).SerializeToString())
         session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])

@@ -108,17 +108,35 @@ def fitting_start(settings: TrainingSettings) -> Run | None:
     UserError
         If it is not a run, or its weights are missing or fit another network.
     """
+    if settings.start is None and settings.network == "imported":
+        raise UserError(
+            "An imported network can only be trained from the run that it was imported as; choose that run "
+            "(page Train: 'Start from'; 'emseg train': --from)."
+        )
     if settings.start is None:
         return None
     with _advice_for(settings.start):
         start = open_run(settings.start)
     check_start(start, settings.network, settings.start)
+    grid_px = start.record.imported.grid_px if start.record.imported else 1
+    if settings.patch_px % grid_px:
+        raise UserError(
+            f"{settings.start} takes images whose sides are multiples of {grid_px} pixels, and patches have "
+            f"{settings.patch_px}; choose another patch size.",
+            ("patch_px",),
+        )
     return start
 
 
 def check_start(start: Run, network: str, name: Path | str) -> None:
     """Raise `UserError` unless a run, which its user calls `name`, has weights that fit a network."""
     with _advice_for(name):
+        imported = start.record.imported
+        if imported is not None and imported.why_no_training and not start.best_checkpoint.is_file():
+            raise UserError(
+                f"No training can start from {name}: {imported.why_no_training.rstrip('.')}; import one with Keras "
+                "weights, or start from another run."
+            )
         if not start.best_checkpoint.is_file():
             raise UserError(f"{name} has no weights yet; resume that training first, or choose another run.")
     if start.settings.network != network:

@@ -15,9 +15,8 @@ from emseg_napari.core.files import OpenElsewhere
 from emseg_napari.core.jobs import Message, Report, UserError
 from emseg_napari.inference import SlicePredictor
 from emseg_napari.inference.backends import backend_of
-from emseg_napari.models import unet
+from emseg_napari.models import networks
 from emseg_napari.models.checkpoints import export_onnx, load_checkpoint, save_checkpoint
-from emseg_napari.models.onnx_export import onnx_model
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.devices import Devices
@@ -85,13 +84,15 @@ class Learner:
     ) -> None:
         self._settings, self._devices, self._side_px = settings, devices, side_px
         self._start: list[np.ndarray] | None = None
+        self._start_file: Path | None = None
         self._start_network: keras.Model | None = None
         random.seed(settings.seed)  # of what Keras draws weights from
         with devices.scope():
-            self.model = unet.build(settings.network, settings.precision == "bfloat16")
+            self.model = networks.build(settings.network, settings.precision == "bfloat16", start)
             if start is not None:
                 load_checkpoint(self.model, start)
                 self._start = self.model.get_weights()
+                self._start_file = start
             self._compile()
 
     def _compile(self) -> None:
@@ -172,7 +173,7 @@ class Learner:
     def _predicted_by_start(self, image: np.ndarray) -> np.ndarray:
         if self._start_network is None:
             with self._devices.scope():
-                self._start_network = unet.build(self._settings.network)
+                self._start_network = self._in_full_precision()
             self._start_network.set_weights(self._start)
         return self._start_network.predict_on_batch(image)[: len(image)]
 
@@ -208,10 +209,14 @@ class Learner:
         """Predict with the present weights as a run with that record does; for use before the next step."""
         if self._settings.precision == "float32" and not self._devices.has_gpu:
             # On processors it takes half of Keras's time, and no second to be traced.
-            network = onnx_model(self.model).SerializeToString()
-            return SlicePredictor(record, backend_of(network, self._settings.network), orientations)
+            network = networks.onnx_of(self.model, self._settings.network)
+            return SlicePredictor(record, backend_of(network, self._settings.network, record), orientations)
         # Of several devices each predicts the whole, so only the first answer is taken.
         return SlicePredictor(record, lambda x: self.model.predict_on_batch(x)[: len(x)], orientations)
+
+    def _in_full_precision(self) -> keras.Model:
+        """Return the network in float32, with other weights."""
+        return networks.build(self._settings.network, start=self._start_file)
 
     def save(self, path: Path) -> None:
         """Write weights, optimiser and step, atomically."""
@@ -222,9 +227,10 @@ class Learner:
         self.load(run.best_checkpoint)
         network = self.model
         if self._settings.precision != "float32" or self._devices.count > 1:  # casts and copies stay here
-            network = unet.build(self._settings.network)
+            network = self._in_full_precision()
             network.set_weights(self.model.get_weights())
-        export_onnx(network, run.network_file)
+        written = networks.onnx_of(network, self._settings.network)
+        export_onnx(network, run.network_file, written, self._side_px)
 
 
 @contextmanager

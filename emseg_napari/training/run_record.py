@@ -62,6 +62,7 @@ def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
                 {*start.record.held_out_fingerprints, *record.held_out_fingerprints}
             ),
             "normalisation": start.record.normalisation,
+            "imported": start.record.imported,
             # They stay where the labels cannot choose others.
             "threshold": start.record.threshold,
             "merge_threshold": start.record.merge_threshold,
