@@ -1,4 +1,5 @@
-"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``, ``demo``.
+"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``,
+``demo`` and ``model export|import|list|info``.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an internal error,
 2 an error that the user can correct, 130 stopped with Ctrl+C.
@@ -17,6 +18,7 @@ from emseg_napari.cli.evaluate import evaluate
 from emseg_napari.cli.export import export
 from emseg_napari.cli.guard import Commands
 from emseg_napari.cli.info import info
+from emseg_napari.cli.model import model
 from emseg_napari.cli.predict import predict
 from emseg_napari.cli.segment import segment
 from emseg_napari.cli.streams import echo
@@ -33,6 +35,7 @@ app = typer.Typer(
 )
 for _command in (train, predict, segment, evaluate, info, export, demo):
     app.command()(_command)
+app.add_typer(model, name="model")
 
 
 def _show_version(wanted: bool) -> None:

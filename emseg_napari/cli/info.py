@@ -15,6 +15,7 @@ from emseg_napari.core.text import counted
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import shape_text, slices_text
 from emseg_napari.io.open import is_container
+from emseg_napari.models.imported import Imported
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.settings import TrainingSettings, applies
 from emseg_napari.training.run_record import comparison_sentence, share_sentence
@@ -41,8 +42,8 @@ def info(what: WhatArgument = None, as_json: JsonOption = False) -> None:
         show_result("\n".join(file_lines(what, file, record)), file_figures(what, file, record), as_json)
         return
     run = open_run(what)
-    figures = _figures(run)
-    show_result("\n".join(_lines(run, figures)), figures, as_json)
+    figures = run_figures(run)
+    show_result("\n".join(run_lines(run, figures)), figures, as_json)
 
 
 def _is_stack(what: Location) -> bool:
@@ -51,7 +52,8 @@ def _is_stack(what: Location) -> bool:
     return (what.exists() or is_container(what)) and not is_run(what)
 
 
-def _figures(run: Run) -> dict[str, Any]:
+def run_figures(run: Run) -> dict[str, Any]:
+    """Return what is to be known of a run, by names."""
     record, last = run.record, run.history[-1] if run.history else None
     recipe = TrainingSettings.recipe(run.settings.network, start=run.settings.start).model_dump()
     own = {
@@ -83,6 +85,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "threshold": record.threshold,
         "merge_threshold": record.merge_threshold,
         "settings": own,
+        "imported": None if record.imported is None else record.imported.model_dump(),
         "versions": record.versions,
     }
 
@@ -93,7 +96,11 @@ def _has_effect(name: str, settings: TrainingSettings) -> bool:
     return applies(name, settings.network)
 
 
-def _lines(run: Run, f: dict[str, Any]) -> list[str]:
+def run_lines(run: Run, f: dict[str, Any]) -> list[str]:
+    """Return in lines what `run_figures` says of a run."""
+    origin = _origin(run.record.imported)
+    if run.settings.network == "imported" and run.record.start is None:
+        return [f"{f['run']}: {f['network']}, not trained here; threshold {f['threshold']:.2f}", *origin]
     size = shape_text(f["image_shape"])
     state = "finished" if f["finished"] else "interrupted"
     lines = [
@@ -105,11 +112,26 @@ def _lines(run: Run, f: dict[str, Any]) -> list[str]:
         *filter(None, [share_sentence(run.record)]),
         _score(f),
         *filter(None, [comparison_sentence(run.record)]),
+        *origin,
     ]
     if f["settings"]:
         lines.append("not as in the recipe: " + ", ".join(f"{k} {v}" for k, v in f["settings"].items()))
     lines.append("made with " + ", ".join(f"{name} {number}" for name, number in f["versions"].items()))
     return lines
+
+
+def _origin(imported: Imported | None) -> list[str]:
+    """Return where a network came from, and what was answered then."""
+    if imported is None:
+        return []
+    lines = [f"imported from {imported.file}: {imported.title}", f"SHA-256 {imported.sha256}"]
+    lines += [f"licence: {imported.licence}"] if imported.licence else []
+    lines += [f"cite: {work}" for work in imported.cite]
+    lines += [f"made for pixels of {imported.pixel_nm:g} nm"] if imported.pixel_nm else []
+    if imported.answers:
+        lines.append("answered: " + ", ".join(f"{name} {value}" for name, value in imported.answers.items()))
+    why = imported.why_no_training
+    return [*lines, f"no training can start from it: {why.rstrip('.')}"] if why else lines
 
 
 def _start(f: dict[str, Any]) -> str:

@@ -107,11 +107,23 @@ def doubts_of_choices(prediction: Prediction, run: Run | None, slices: Sequence[
     of_slices = prediction.choices
     found = (_choices_of_slice(of_slices[z], kind) if z in of_slices else of_all for z in slices)
     chosen = dict.fromkeys(words for one in found for words in one)
+    foreign = _doubts_of_import(run)
     if not chosen:
-        return []
+        return foreign
     return [
+        *foreign,
         f"{prediction.name} was made with {', '.join(chosen)}: its scores are honest only if that was chosen "
         "without these slices."
+    ]
+
+
+def _doubts_of_import(run: Run | None) -> list[str]:
+    """Return a sentence on an imported network, or one that started from it."""
+    if run is None or run.settings.network != "imported":
+        return []
+    return [
+        f"On which images {run.folder.name} was trained before it was imported is not known: its scores are honest "
+        "only if these slices were not among them."
     ]
 
 

@@ -134,7 +134,8 @@ class Recognition:
         unmarked = [z for z in self._slices if z not in self._marked]
         its_shape = self._record.image_shape
         sizes = [shape_text(one) for one in (its_shape, self._shape)]
-        if not unmarked or self._is_another():
+        has_no_stack = not self._record.image_shape[0]  # imported: `independence` says so
+        if not unmarked or has_no_stack or self._is_another():
             return []
         if not self._may_be_its:
             return [

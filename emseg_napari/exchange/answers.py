@@ -10,10 +10,10 @@ from pydantic import Field, ValidationError
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.exchange.description import Description, Step, Tensor
-from emseg_napari.exchange.onnx_network import Activation
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.settings import Settings
 
+Activation = Literal["none", "sigmoid", "softmax"]
 Meaning = Literal["boundary", "interior"]
 _BOUNDARY = ("bound", "membran", "border", "edge", "contour")
 _INTERIOR = ("interior", "inside", "foreground", "cell", "cytoplasm")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,9 +15,9 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.exchange.answers import Activation
 from emseg_napari.exchange.description import LAYOUTS
 
-Activation = Literal["none", "sigmoid", "softmax"]
 GRIDS_PX = (16, 32, 64, 128, 256)
 _NAME = "emseg/"
 _OLDEST_OPSET = 8

@@ -45,6 +45,11 @@ class ListedRun:
     is_in_use: bool = False
 
 
+def usual_runs_folder() -> Path:
+    """Return where runs are written, and looked for, unless their user says otherwise."""
+    return Path.home() / "emseg-runs"
+
+
 def recent_runs(folder: Path) -> list[ListedRun]:
     """Return the last runs in a folder, at most `RECENT`, the newest first."""
     try:

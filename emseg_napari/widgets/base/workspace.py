@@ -13,6 +13,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 
 from emseg_napari.annotation.session.store import Round
+from emseg_napari.models.run_list import usual_runs_folder
 from emseg_napari.widgets.base.choice import Choice
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.destruction import connect_while
@@ -60,7 +61,7 @@ class Workspace(QObject):
         self._run: Path | None = None
         self._scale: float | None = None
         self._histories: list[UndoHistory] = []
-        self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")  # where new ones are written
+        self.runs_folder = recall_folder("runs", usual_runs_folder())  # where new ones are written
         self.rounds: list[Round] = []  # evaluations so far, oldest first
         for event in (
             viewer.layers.events.inserted,
