@@ -56,7 +56,8 @@ def export_run(
         list[str] | None, typer.Option(metavar="NAME", help="Author; once for each. Remembered.")
     ] = None,
     licence: Annotated[
-        Licence | None, typer.Option("--license", metavar="NAME", help=f"Remembered. One of {', '.join(get_args(Licence))}.")
+        Licence | None,
+        typer.Option("--license", metavar="NAME", help=f"Remembered. One of {', '.join(get_args(Licence))}."),
     ] = None,
     cite: Annotated[
         list[str] | None,
@@ -83,13 +84,20 @@ def export_run(
     credits = credits_of(opened, author or [], licence, [_citation(text) for text in cite or []])
     with _working() as context:
         export_package(
-            opened, output, credits, name=name, pixel_nm=pixel_nm, training_data=training_data, context=context
+            opened,
+            output,
+            credits,
+            name=name,
+            pixel_nm=pixel_nm,
+            training_data=training_data,
+            context=context,
         )
     if not is_starter(opened.folder):
         remember(credits)
     figures = {"output": str(output), "run": str(opened.folder), **credits.model_dump(exclude_none=True)}
-    sentence = f"{output}: a bioimage.io package of {opened.folder.name} by {', '.join(credits.authors)}, {credits.licence}"
-    show_result(sentence + ("" if pixel_nm else "; it states no pixel size (--pixel-nm)"), figures, as_json)
+    whose = f"{opened.folder.name} by {', '.join(credits.authors)}, {credits.licence}"
+    unknown = "" if pixel_nm else "; it states no pixel size (--pixel-nm)"
+    show_result(f"{output}: a bioimage.io package of {whose}{unknown}", figures, as_json)
 
 
 def _citation(text: str) -> Citation:
@@ -109,8 +117,8 @@ def import_file(
         str | None,
         typer.Option(
             metavar="KIND",
-            help="none, standard (mean 0, deviation 1), range[:1:99.8] (percentiles become 0 and 1), median (as "
-            "emseg), or fixed:127:50 (127 becomes 0, 177 becomes 1).",
+            help="none, standard (mean 0, deviation 1), range[:1:99.8] (percentiles become 0 and 1), "
+            "median (as emseg), or fixed:127:50 (127 becomes 0, 177 becomes 1).",
         ),
     ] = None,
     channel: Annotated[int | None, typer.Option(min=0, help="Channel of its output, from 0.")] = None,
@@ -169,7 +177,9 @@ def _working() -> Iterator[JobContext]:
 def list_networks(
     folder: Annotated[
         Path | None,
-        typer.Argument(parser=parsed_path, metavar="[FOLDER]", help="Folder of runs; ~/emseg-runs when not given."),
+        typer.Argument(
+            parser=parsed_path, metavar="[FOLDER]", help="Folder of runs; ~/emseg-runs when not given."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -214,7 +224,8 @@ def _line(one: ListedRun) -> str:
 @guarded
 def about(
     what: Annotated[
-        Path, typer.Argument(parser=parsed_path, metavar="RUN|FILE", help="Run folder, 'starter', or a package.")
+        Path,
+        typer.Argument(parser=parsed_path, metavar="RUN|FILE", help="Run folder, 'starter', or a package."),
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -244,5 +255,7 @@ def _source_lines(figures: dict[str, Any], title: str) -> list[str]:
     lines += [f"cite: {work}" for work in figures["cite"]]
     lines += [f"pixels of {figures['pixel_nm']:g} nm"] if figures["pixel_nm"] else []
     asked = [_OPTIONS[name] for name in figures["asked"]]
-    lines += [f"to be answered by import: {', '.join(asked)}"] if asked else ["all that must be known is in it"]
+    lines += (
+        [f"to be answered by import: {', '.join(asked)}"] if asked else ["all that must be known is in it"]
+    )
     return [*lines, f"SHA-256 {figures['sha256']}"]

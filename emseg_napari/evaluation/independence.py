@@ -113,7 +113,7 @@ def doubts_of_choices(prediction: Prediction, run: Run | None, slices: Sequence[
     return [
         *foreign,
         f"{prediction.name} was made with {', '.join(chosen)}: its scores are honest only if that was chosen "
-        "without these slices."
+        "without these slices.",
     ]
 
 
@@ -122,8 +122,8 @@ def _doubts_of_import(run: Run | None) -> list[str]:
     if run is None or run.settings.network != "imported":
         return []
     return [
-        f"On which images {run.folder.name} was trained before it was imported is not known: its scores are honest "
-        "only if these slices were not among them."
+        f"On which images {run.folder.name} was trained before it was imported is not known: its scores are "
+        "honest only if these slices were not among them."
     ]
 
 

@@ -166,7 +166,7 @@ def _channel(output: Tensor) -> tuple[int | None, Meaning | None]:
 
 
 def _normalisation(steps: list[Step], name: str) -> Normalisation:
-    """Return the one normalisation that all steps together are: the last one that looks at the slice decides."""
+    """Return the normalisation that all steps together are: the last that looks at the slice decides."""
     present = _fixed(0.0, 1.0)
     for step in steps:
         if step.id == "ensure_dtype":
@@ -179,9 +179,7 @@ def _normalisation(steps: list[Step], name: str) -> Normalisation:
         elif following.method != "fixed":
             present = following  # what was shifted and scaled before makes no difference
         elif present.method == "fixed":
-            present = _fixed(
-                present.middle + present.span * following.middle, present.span * following.span
-            )
+            present = _fixed(present.middle + present.span * following.middle, present.span * following.span)
         else:
             raise _unknown(step, name)
     return present
@@ -189,7 +187,7 @@ def _normalisation(steps: list[Step], name: str) -> Normalisation:
 
 def _step(step: Step, name: str) -> Normalisation:
     """Return what a step of a package does to grey values."""
-    given = step.kwargs
+    given = step.options
     try:
         if step.id == "zero_mean_unit_variance":
             return Normalisation(method="standard", borders="counted")
@@ -219,14 +217,14 @@ def _activation(output: Tensor, name: str) -> tuple[Activation | None, float | N
     activation: Activation | None = None
     threshold: float | None = None
     for step in output.postprocessing:
-        if step.id == "ensure_dtype" or (step.id == "clip" and _is_unit(step.kwargs)):
+        if step.id == "ensure_dtype" or (step.id == "clip" and _is_unit(step.options)):
             continue
         if step.id == "sigmoid" and activation is None:
             activation = "sigmoid"
-        elif step.id == "softmax" and activation is None and step.kwargs.get("axis", "channel") == "channel":
+        elif step.id == "softmax" and activation is None and step.options.get("axis", "channel") == "channel":
             activation = "softmax"
-        elif step.id == "binarize" and isinstance(step.kwargs.get("threshold"), int | float):
-            threshold = float(step.kwargs["threshold"])
+        elif step.id == "binarize" and isinstance(step.options.get("threshold"), int | float):
+            threshold = float(step.options["threshold"])
         else:
             raise _unknown(step, name)
     return activation, threshold if threshold is None or 0 < threshold < 1 else None
@@ -238,6 +236,6 @@ def _is_unit(given: Mapping[str, Any]) -> bool:
 
 def _unknown(step: Step, name: str) -> UserError:
     return UserError(
-        f"{name} processes its images with '{step.id}' ({step.kwargs}), which cannot be repeated here in that place; "
-        "choose another network."
+        f"{name} processes its images with '{step.id}' ({step.options}), which cannot be repeated here in "
+        "that place; choose another network."
     )

@@ -73,9 +73,7 @@ _MEDULLA = Citation(
 _STARTER = Credits(authors=["emseg-napari developers"], licence="BSD-3-Clause")
 
 
-def credits_of(
-    run: Run, authors: list[str], licence: Licence | None, citations: list[Citation]
-) -> Credits:
+def credits_of(run: Run, authors: list[str], licence: Licence | None, citations: list[Citation]) -> Credits:
     """Return the credits of a package: as given, else those of the starter, else as given the last time.
 
     Raises

@@ -66,11 +66,16 @@ class Step(_Part):
     """Step of the processing of a tensor."""
 
     id: str
-    kwargs: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any]  # "kwargs" in the file
 
 
 def _steps(value: Any) -> Any:
-    return [] if value is None else value
+    if not isinstance(value, list):
+        return [] if value is None else value
+    return [
+        {"id": step.get("id"), "options": step.get("kwargs") or {}} if isinstance(step, dict) else step
+        for step in value
+    ]
 
 
 Steps = Annotated[list[Step], BeforeValidator(_steps)]
@@ -169,8 +174,8 @@ def read_description(files: PackageFiles) -> Description:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{name} has a description that is not of the format 0.5 ({where}: {first['msg']}); check it first: "
-            "bioimageio validate-format SOURCE."
+            f"{name} has a description that is not of the format 0.5 ({where}: {first['msg']}); check it "
+            "first: bioimageio validate-format SOURCE."
         ) from None
     _refuse_other_networks(description, name)
     return description
@@ -191,15 +196,19 @@ def _loaded(files: PackageFiles) -> dict[str, Any]:
 def _refuse_other_networks(description: Description, name: str) -> None:
     needed = [tensor for tensor in description.inputs if not tensor.optional]
     if len(needed) != 1:
-        raise UserError(f"{name} needs {len(needed)} inputs, and an image alone can be given; choose another network.")
+        raise UserError(
+            f"{name} needs {len(needed)} inputs, and an image alone can be given; choose another network."
+        )
     (image,) = needed
     if "z" in image.layout:
-        raise UserError(f"{name} is a 3-D network, and slices are predicted one by one here; choose a 2-D network.")
+        raise UserError(
+            f"{name} is a 3-D network, and slices are predicted one by one here; choose a 2-D network."
+        )
     if image.layout not in LAYOUTS:
         axes = ", ".join(axis.name for axis in image.axes)
         raise UserError(
-            f"{name} takes the axes {axes}, and an image of batch, channel, y, x or batch, y, x, channel is given "
-            "here; choose another network."
+            f"{name} takes the axes {axes}, and an image of batch, channel, y, x or batch, y, x, channel is "
+            "given here; choose another network."
         )
     channels = len(image.channel_names)
     if channels != 1:
@@ -210,6 +219,6 @@ def _refuse_other_networks(description: Description, name: str) -> None:
     if not usable:
         others = ", ".join(one for one, entry in description.weights.items() if entry) or "none"
         raise UserError(
-            f"{name} has no weights that emseg-napari reads: it has {others}, and keras_v3 or onnx is needed; ask "
-            "its authors, or convert it (bioimageio add-weights SOURCE OUTPUT)."
+            f"{name} has no weights that emseg-napari reads: it has {others}, and keras_v3 or onnx is "
+            "needed; ask its authors, or convert it (bioimageio add-weights SOURCE OUTPUT)."
         )

@@ -20,7 +20,7 @@ import yaml
 from emseg_napari.core.files import check_place
 from emseg_napari.core.jobs import JobContext, Progress, UserError
 from emseg_napari.core.owned_output import writing_file
-from emseg_napari.exchange.credits import Citation, Credits
+from emseg_napari.exchange.credits import Credits
 from emseg_napari.exchange.median import with_median
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.slice_predictor import SlicePredictor
@@ -51,7 +51,9 @@ def check_exportable(run: Run) -> None:
         )
     for file in (run.network_file, run.best_checkpoint):
         if not file.is_file():
-            raise UserError(f"{run.folder.name} has no {file.name}; let its training end, or choose another run.")
+            raise UserError(
+                f"{run.folder.name} has no {file.name}; let its training end, or choose another run."
+            )
 
 
 def export_package(
@@ -167,7 +169,9 @@ def _described(
         "outputs": [_output(run, pixel_nm, file("test-output.npy"))],
         "weights": {
             "keras_v3": file(
-                KERAS_FILE, keras_version=_made_with("keras"), backend=["tensorflow", _made_with("tensorflow")]
+                KERAS_FILE,
+                keras_version=_made_with("keras"),
+                backend=["tensorflow", _made_with("tensorflow")],
             ),
             "onnx": file(ONNX_FILE, opset_version=_OPSET, parent="keras_v3"),
         },
@@ -257,13 +261,13 @@ def _readme(run: Run, credits: Credits, training_data: str | None) -> str:
         [
             f"# {run.folder.name}",
             "",
-            f"A `{run.settings.network}` network of emseg-napari that finds the boundaries of cells in electron "
-            f"micrographs, by {', '.join(credits.authors)}. Licence: {credits.licence}.",
+            f"A `{run.settings.network}` network of emseg-napari that finds the boundaries of cells in "
+            f"electron micrographs, by {', '.join(credits.authors)}. Licence: {credits.licence}.",
             "",
             "## Training data",
             "",
-            f"{data[:1].upper() + data[1:]}. A stack of {size} voxels (z, y, x), {record.image_dtype}, of which "
-            f"{len(record.trained_slices)} slices trained"
+            f"{data[:1].upper() + data[1:]}. A stack of {size} voxels (z, y, x), {record.image_dtype}, of "
+            f"which {len(record.trained_slices)} slices trained"
             + (f"; it started from the network '{record.start}'." if record.start else "."),
             "",
             _use(run),
@@ -280,13 +284,19 @@ def _use(run: Run) -> str:
     ]
     return (
         "## Validation\n\n"
-        + (f"On what was held out of its training: {', '.join(scores)}. " if scores else "No score of its own. ")
+        + (
+            f"On what was held out of its training: {', '.join(scores)}. "
+            if scores
+            else "No score of its own. "
+        )
         + "Before it is trusted on other images, compare it with labels of a slice of them "
         "(`emseg evaluate`).\n\n"
         "## Use\n\n"
-        f"A pixel is boundary from a probability of {record.threshold:.2f} on. The weights subtract the median "
+        f"A pixel is boundary from a probability of {record.threshold:.2f} on. The weights subtract the "
+        "median "
         "of the image that they are given; in tiles that is the median of a tile, so large tiles are better. "
-        "emseg-napari itself uses the median of the whole slice: `emseg model import` makes this package a run "
+        "emseg-napari itself uses the median of the whole slice: `emseg model import` makes this package a "
+        "run "
         "folder again. By default it also averages over two orientations and closes gaps, which this package "
         "does not.\n"
     )

@@ -1,7 +1,7 @@
 """Import of a network as a run folder: a bioimage.io package, a Keras file or an ONNX file.
 
-Nothing that comes with a network is run but the network itself: layers of Keras that are known by their names,
-or the graph in ONNX Runtime.
+Nothing that comes with a network is run but the network itself: layers of Keras that are known by their
+names, or the graph in ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _head(known: Known, trial: Trial, name: str) -> Head:
     if channel is None and trial.channels == 1:
         channel = 0
     missing = [one for one in known.missing if one != "channel" or channel is None]
-    is_probability = -_NEAR <= trial.lowest and trial.highest <= 1 + _NEAR
+    is_probability = trial.lowest >= -_NEAR and trial.highest <= 1 + _NEAR
     activation = known.activation or "none"
     if activation == "none" and not is_probability:
         missing.append("activation")
@@ -212,8 +212,8 @@ def _head(known: Known, trial: Trial, name: str) -> Head:
     assert channel is not None
     if not 0 <= channel < trial.channels:
         raise UserError(
-            f"{name} gives {counted(trial.channels, 'channel')}, numbered from 0, so there is no channel {channel}; "
-            "choose another one."
+            f"{name} gives {counted(trial.channels, 'channel')}, numbered from 0, so there is no channel "
+            f"{channel}; choose another one."
         )
     return Head(activation, channel, known.channel_is == "interior")
 
@@ -229,8 +229,8 @@ _ASKED = {
 def _unanswered(name: str, missing: list[str], trial: Trial) -> Unanswered:
     asked = "; ".join(_ASKED[one] for one in missing)
     return Unanswered(
-        f"{name} does not say what must be known of it (it gives {counted(trial.channels, 'channel')}, with values "
-        f"from {trial.lowest:.2g} to {trial.highest:.2g}): {asked}.",
+        f"{name} does not say what must be known of it (it gives {counted(trial.channels, 'channel')}, with "
+        f"values from {trial.lowest:.2g} to {trial.highest:.2g}): {asked}.",
         tuple(missing),
     )
 
@@ -241,7 +241,11 @@ def _compare(
     """Raise `UserError` if a network does not give the test output of its own package again."""
     image, output = test
     grid_px = network.trial.grid_px
-    if known.threshold is not None or any(n % grid_px for n in image.shape) or image.shape != output.shape[1:]:
+    if (
+        known.threshold is not None
+        or any(n % grid_px for n in image.shape)
+        or image.shape != output.shape[1:]
+    ):
         return
     session = loaded(network.onnx, name)
     seen = record.normalisation.apply(image)
@@ -251,7 +255,8 @@ def _compare(
     apart = float(np.abs(found - expected).max())
     if not apart <= _NEAR:
         raise UserError(
-            f"{name} gives other values here than its own test output (apart by {apart:.2g}): normalisation, channel "
+            f"{name} gives other values here than its own test output (apart by {apart:.2g}): "
+            "normalisation, channel "
             "or weights are not as its description says; ask its authors, or give other answers."
         )
 

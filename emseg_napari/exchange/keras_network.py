@@ -56,8 +56,8 @@ def opened(path: Path) -> tuple[keras.Model, bytes]:
         return model, onnx_of(model)
     except UnknownLayer as error:
         raise UserError(
-            f"{path.name} cannot be predicted with: {error}, which emseg-napari does not write as ONNX; ask its "
-            "authors for ONNX weights."
+            f"{path.name} cannot be predicted with: {error}, which emseg-napari does not write as ONNX; ask "
+            "its authors for ONNX weights."
         ) from None
 
 

@@ -89,11 +89,14 @@ def checked(content: bytes, name: str) -> onnx.ModelProto:
     kinds = [one.type.tensor_type.elem_type for one in (*inputs, *graph.output[:1])]
     if len(inputs) != 1 or kinds != [TensorProto.FLOAT] * 2:
         raise UserError(
-            f"{name} does not map one image of float32 numbers to another; choose another network, or export it so."
+            f"{name} does not map one image of float32 numbers to another; choose another network, or "
+            "export it so."
         )
     opset = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
     if opset < _OLDEST_OPSET:
-        raise UserError(f"{name} has the opset {opset} of ONNX, and {_OLDEST_OPSET} or newer is needed; export it anew.")
+        raise UserError(
+            f"{name} has the opset {opset} of ONNX, and {_OLDEST_OPSET} or newer is needed; export it anew."
+        )
     return model
 
 
@@ -116,10 +119,14 @@ def loaded(content: bytes, name: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has an exception class for every status
-        raise UserError(f"{name} cannot be loaded ({_first_line(error)}); get it again, or choose another network.") from None
+        raise UserError(
+            f"{name} cannot be loaded ({_first_line(error)}); get it again, or choose another network."
+        ) from None
 
 
-def tried(session: onnxruntime.InferenceSession, name: str, image: np.ndarray, layout: str | None, step_px: int = 1) -> Trial:
+def tried(
+    session: onnxruntime.InferenceSession, name: str, image: np.ndarray, layout: str | None, step_px: int = 1
+) -> Trial:
     """Find out what a network takes and gives.
 
     Parameters
@@ -153,8 +160,8 @@ def tried(session: onnxruntime.InferenceSession, name: str, image: np.ndarray, l
                 return Trial(given, made, channels, grid_px, float(found.min()), float(found.max()))
             reason = f"an image of {part.shape} pixels becomes {found.shape}"
     raise UserError(
-        f"{name} does not map images of any size to images of the same size ({reason}); export it with free height "
-        "and width and padded convolutions, or choose another network."
+        f"{name} does not map images of any size to images of the same size ({reason}); export it with free "
+        "height and width and padded convolutions, or choose another network."
     )
 
 
@@ -186,12 +193,16 @@ def with_head(model: onnx.ModelProto, trial: Trial, head: Head) -> bytes:
     first = writer.taken()
     value = writer.turned(made, to_own)
     if head.activation != "none":
-        extra = {"axis": 3} if head.activation == "softmax" else {}
+        extra: dict[str, Any] = {"axis": 3} if head.activation == "softmax" else {}
         value = writer.node({"sigmoid": "Sigmoid", "softmax": "Softmax"}[head.activation], [value], **extra)
     value = writer.node("Gather", [value, writer.constant([head.channel], np.int64)], axis=3)
     if head.inverted:
         value = writer.node("Sub", [writer.constant([1.0]), value])
-    writer.node("Min", [writer.node("Max", [value, writer.constant([0.0])]), writer.constant([1.0])], f"{_NAME}boundary")
+    writer.node(
+        "Min",
+        [writer.node("Max", [value, writer.constant([0.0])]), writer.constant([1.0])],
+        f"{_NAME}boundary",
+    )
     nodes = [*first, *graph.node, *writer.taken()]
     for parts in (graph.node, graph.input, graph.output):
         del parts[:]
@@ -206,8 +217,8 @@ def with_head(model: onnx.ModelProto, trial: Trial, head: Head) -> bytes:
     return content
 
 
-# Of each layout: how (batch, y, x, 1) becomes one, and how one becomes (batch, y, x, channels): the permutation
-# of the axes, or the shape, in which 0 is a side as it is.
+# Of each layout: how (batch, y, x, 1) becomes one, and how one becomes (batch, y, x, channels): the order of
+# the axes, or the shape, in which 0 is a side as it is.
 _TURNS: dict[str, tuple[dict[str, list[int]], dict[str, list[int]]]] = {
     "bcyx": ({"perm": [0, 3, 1, 2]}, {"perm": [0, 2, 3, 1]}),
     "byxc": ({"perm": [0, 1, 2, 3]}, {"perm": [0, 1, 2, 3]}),
@@ -219,7 +230,8 @@ class _Around:
     """Writer of the nodes before and after a network."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph, self._nodes, self._count = graph, [], 0
+        self._graph, self._count = graph, 0
+        self._nodes: list[onnx.NodeProto] = []
 
     def taken(self) -> list[onnx.NodeProto]:
         """Return the nodes since the last call."""
@@ -229,7 +241,9 @@ class _Around:
     def node(self, kind: str, inputs: list[str], name: str | None = None, **attributes: Any) -> str:
         self._count += 1
         made = name or f"{_NAME}{self._count}"
-        self._nodes.append(helper.make_node(kind, inputs, [made], name=f"{_NAME}{kind}{self._count}", **attributes))
+        self._nodes.append(
+            helper.make_node(kind, inputs, [made], name=f"{_NAME}{kind}{self._count}", **attributes)
+        )
         return made
 
     def constant(self, values: list[Any], dtype: Any = np.float32) -> str:

@@ -41,8 +41,8 @@ class PackageFiles:
         found = [name for name in DESCRIPTIONS if name in self._names]
         if not found:
             raise UserError(
-                f"{path} is not a bioimage.io package (it has no {DESCRIPTIONS[0]} at its top); choose a package, a "
-                ".keras or a .onnx file."
+                f"{path} is not a bioimage.io package (it has no {DESCRIPTIONS[0]} at its top); choose a "
+                "package, a .keras or a .onnx file."
             )
         self.description = self.read(found[0])
 
@@ -56,8 +56,8 @@ class PackageFiles:
         """
         if "://" in name:
             raise UserError(
-                f"{self.path.name} only names an address, {name}, but not the file itself; make a whole package "
-                "of it first: bioimageio package SOURCE PATH."
+                f"{self.path.name} only names an address, {name}, but not the file itself; make a whole "
+                "package of it first: bioimageio package SOURCE PATH."
             )
         if _leads_out(name):
             raise UserError(f"{self.path.name} names a file outside of it, {name}, and is refused.")
@@ -82,7 +82,9 @@ class PackageFiles:
             raise UserError(f"{name} is missing from {self.path.name}; get the package again.") from None
         except Exception as error:  # of the archive, its compression, or a password
             reason = str(error) or type(error).__name__
-            raise UserError(f"{name} in {self.path.name} cannot be read ({reason}); get the package again.") from None
+            raise UserError(
+                f"{name} in {self.path.name} cannot be read ({reason}); get the package again."
+            ) from None
 
 
 def _checked(path: Path) -> list[zipfile.ZipInfo]:
@@ -97,12 +99,10 @@ def _checked(path: Path) -> list[zipfile.ZipInfo]:
     for info in parts:
         if _leads_out(info.filename) or stat.S_ISLNK(info.external_attr >> 16):
             raise UserError(
-                f"{path} holds {info.filename!r}, a link or a path that leads out of it, and is refused; get the "
-                "package from its authors."
+                f"{path} holds {info.filename!r}, a link or a path that leads out of it, and is refused; "
+                "get the package from its authors."
             )
-    folded = any(
-        info.file_size > max(_SMALL_BYTES, _MOST_FOLD * info.compress_size) for info in parts
-    )
+    folded = any(info.file_size > max(_SMALL_BYTES, _MOST_FOLD * info.compress_size) for info in parts)
     if folded or len(parts) > _MOST_FILES or sum(info.file_size for info in parts) > _MOST_BYTES:
         raise UserError(
             f"{path} would unfold to more than any package holds ({len(parts)} files, "

@@ -105,18 +105,18 @@ def read_source(path: Path) -> Source | OwnPackage:
 def _refuse_other_files(path: Path) -> None:
     if path.suffix.lower() in _OF_TORCH:
         raise UserError(
-            f"{path.name} is a file of PyTorch, which could run code and is not read; export the network as .onnx "
-            "(torch.onnx.export with dynamic axes for height and width)."
+            f"{path.name} is a file of PyTorch, which could run code and is not read; export the network as "
+            ".onnx (torch.onnx.export with dynamic axes for height and width)."
         )
     if path.suffix.lower() in _OF_OLD_KERAS:
         raise UserError(
-            f"{path.name} is of a format before Keras 3, which could run code and is not read; load it in Keras and "
-            "save it as .keras, or export it as .onnx."
+            f"{path.name} is of a format before Keras 3, which could run code and is not read; load it in "
+            "Keras and save it as .keras, or export it as .onnx."
         )
     if path.is_file() and path.suffix.lower() not in FILES and path.name not in DESCRIPTIONS:
         raise UserError(
-            f"{path.name} is not a network; choose a bioimage.io package (.zip or its folder), a .keras or a .onnx "
-            "file."
+            f"{path.name} is not a network; choose a bioimage.io package (.zip or its folder), a .keras or "
+            "a .onnx file."
         )
 
 
@@ -194,7 +194,9 @@ def _planes(content: bytes, tensor: Tensor, name: str) -> np.ndarray:
     """Return the first image of a test file as (channels, y, x)."""
     try:
         values = np.load(io.BytesIO(content), allow_pickle=False)
-        planes = np.moveaxis(values[0], tensor.layout[1:].index("c"), 0) if "c" in tensor.layout else values[:1]
+        planes = (
+            np.moveaxis(values[0], tensor.layout[1:].index("c"), 0) if "c" in tensor.layout else values[:1]
+        )
         if planes.ndim != 3 or planes.dtype.kind not in "buif" or not planes.size:
             raise ValueError
     except (ValueError, IndexError, EOFError, OSError):

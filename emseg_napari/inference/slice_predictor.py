@@ -53,7 +53,8 @@ class Backend:
     Attributes
     ----------
     network : callable
-        Maps float32 (1, y, x, 1), y and x multiples of `halo.grid_px`, to a boundary probability of that shape.
+        Maps float32 (1, y, x, 1), y and x multiples of `halo.grid_px`, to a boundary probability of the same
+        shape.
     halo : Halo
         How far it looks.
     largest_px : int

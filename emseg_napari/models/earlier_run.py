@@ -134,8 +134,8 @@ def check_start(start: Run, network: str, name: Path | str) -> None:
         imported = start.record.imported
         if imported is not None and imported.why_no_training and not start.best_checkpoint.is_file():
             raise UserError(
-                f"No training can start from {name}: {imported.why_no_training.rstrip('.')}; import one with Keras "
-                "weights, or start from another run."
+                f"No training can start from {name}: {imported.why_no_training.rstrip('.')}; import one "
+                "with Keras weights, or start from another run."
             )
         if not start.best_checkpoint.is_file():
             raise UserError(f"{name} has no weights yet; resume that training first, or choose another run.")

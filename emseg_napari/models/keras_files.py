@@ -44,14 +44,16 @@ def network_of(path: Path) -> keras.Model:
     for module, name in _classes(config):
         if not _is_known(module, name):
             raise UserError(
-                f"{path.name} holds '{name}' ({module}), which is not among the layers that emseg-napari reads, "
-                "and could run code; ask its authors for ONNX weights."
+                f"{path.name} holds '{name}' ({module}), which is not among the layers that emseg-napari "
+                "reads, and could run code; ask its authors for ONNX weights."
             )
     try:
         model = keras.saving.deserialize_keras_object(_of_any_size(config), safe_mode=True)
     except Exception as error:  # Keras has many for a damaged configuration
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise UserError(f"{path.name} holds a network that cannot be built ({reason}); use its ONNX weights.") from None
+        raise UserError(
+            f"{path.name} holds a network that cannot be built ({reason}); use its ONNX weights."
+        ) from None
     load_checkpoint(model, path)
     return model
 

@@ -182,9 +182,13 @@ class _Writer:
     def per_channel(self, values: Any) -> str:
         return self.constant(np.asarray(values, np.float32).reshape(-1, 1, 1))
 
-    def convolved(self, layer: Any, value: str, kernel: np.ndarray, bias: Any, groups: int, **how: Any) -> str:
+    def convolved(
+        self, layer: Any, value: str, kernel: np.ndarray, bias: Any, groups: int, **how: Any
+    ) -> str:
         sides = {"kernel_shape": list(kernel.shape[2:]), "group": groups}
-        terms = [self.constant(kernel)] + ([] if bias is None else [self.constant(np.asarray(bias, np.float32))])
+        terms = [self.constant(kernel)] + (
+            [] if bias is None else [self.constant(np.asarray(bias, np.float32))]
+        )
         return self.node("Conv", value, *terms, **sides, **how)
 
 
@@ -254,15 +258,17 @@ def _transposed(w: _Writer, layer: Any, value: str) -> str:
 
 
 def _pooled(kind: str) -> Callable[[_Writer, Any, str], str]:
-    return lambda w, layer, value: w.node(
-        kind, value, kernel_shape=list(layer.pool_size), **_windows(layer)
-    )
+    return lambda w, layer, value: w.node(kind, value, kernel_shape=list(layer.pool_size), **_windows(layer))
 
 
 def _upsampled(w: _Writer, layer: Any, value: str) -> str:
     size = [float(n) for n in layer.size]
     how = {
-        "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+        "nearest": {
+            "mode": "nearest",
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        },
         "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
     }.get(layer.interpolation)
     if how is None:

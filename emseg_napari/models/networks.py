@@ -33,7 +33,9 @@ def build(network: NetworkName, mixed_precision: bool = False, start: Path | Non
     if network != "imported":
         return unet.build(network, mixed_precision)
     if start is None:
-        raise UserError("An imported network has no layers without the run that it starts from; choose that run.")
+        raise UserError(
+            "An imported network has no layers without the run that it starts from; choose that run."
+        )
     if mixed_precision:
         raise UserError("An imported network is trained in float32; choose that precision.", ("precision",))
     return network_of(start)

@@ -1,8 +1,9 @@
 """Per-slice intensity normalisation.
 
 Networks that are trained here see every slice shifted to median 0 and scaled by the distance of two of its
-percentiles; imported ones see what their authors chose (`Normalisation.method`). So 8-bit, 16-bit and float copies of an image give the same network input, staining may
-change from slice to slice, and a slice predicted alone equals itself in a stack.
+percentiles; imported ones what their makers chose (`Normalisation.method`). So 8-bit, 16-bit and float copies
+of an image give the same network input, staining may change from slice to slice, and a slice predicted alone
+equals itself in a stack.
 
 The percentiles are those of at least 2^18 pixels on a regular grid. Of slices of more than 2^24 pixels,
 which would take long to read as a whole, they are those of 64 windows at fixed positions, the same
@@ -71,9 +72,9 @@ class Normalisation(Settings):
     Attributes
     ----------
     method : str
-        What becomes 0 and what becomes 1. "median": the median, and the distance of two percentiles; "range":
-        the lower and the upper percentile; "standard": mean and standard deviation; "fixed": `middle`, and the
-        distance `span` from it, in all slices.
+        What becomes 0, and what distance becomes 1. "median": the median, and that of two percentiles;
+        "range": the lower percentile, and the same; "standard": mean and standard deviation; "fixed":
+        `middle` and `span`, in all slices.
     low_percent, high_percent : float
         The percentiles of "median" and "range"; outside of them lie dirt and folds.
     middle, span : float

@@ -96,7 +96,8 @@ class TrainingSettings(Settings):
         1.0,
         title="Scale",
         description="By how much slices are enlarged (2 = twice as many pixels along each side) or shrunk "
-        "(0.5) for the network, in this training and in predictions of the run. For `compact` and `imported` only.",
+        "(0.5) for the network, in this training and in predictions of the run. For `compact` and "
+        "`imported` only.",
         **SCALE_LIMITS,
     )
     seed: int = advanced(
