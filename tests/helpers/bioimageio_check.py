@@ -1,0 +1,53 @@
+"""Run bioimageio.core on packages, as its own commands do: ``python bioimageio_check.py PACKAGE IMAGE OUTPUT``.
+
+In a process of its own, since it imports Keras. IMAGE is float32 (1, y, x, 1) in a .npy file; what each kind of
+weights predicts of it is written to OUTPUT, a .npz file. What the tests of bioimageio.core find wrong is printed.
+"""
+
+import __future__
+
+import inspect
+import os
+import re
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+from bioimageio.spec._internal import io_packaging
+from bioimageio.spec.model import v0_4
+
+
+def serve_newer_pydantic() -> None:
+    """Let bioimageio.spec 0.5.12 work with pydantic 2.14, which takes no second argument in that place."""
+    for function in (io_packaging.package_file_descr_serializer, v0_4.package_weights):
+        source = inspect.getsource(function)
+        mended = re.sub(r"handler\(\s*value,\s*info,[^)]*\n\s*\)", "handler(value)", source)
+        flags = __future__.annotations.compiler_flag
+        space: dict[str, object] = {}
+        exec(compile(mended, "mended", "exec", flags=flags), function.__globals__, space)
+        function.__code__ = space[function.__name__].__code__
+
+
+def main() -> None:
+    package, image, output = sys.argv[1:]
+    serve_newer_pydantic()
+    from bioimageio.core import create_prediction_pipeline, predict, test_model
+    from bioimageio.spec import load_model_description
+
+    found = {}
+    for weights in ("keras_v3", "onnx"):
+        summary = test_model(package, weight_format=weights)
+        errors = [error.msg for detail in summary.details for error in detail.errors]
+        print(weights, summary.status, *errors, file=sys.stderr)
+        assert summary.status == "passed", errors
+        with create_prediction_pipeline(
+            load_model_description(package), weight_format=weights
+        ) as pipeline:
+            sample = predict(model=pipeline, inputs={"image": np.load(image)})
+        found[weights] = np.asarray(sample.members["boundary"].data)
+    np.savez(output, **found)
+
+
+if __name__ == "__main__":
+    main()
