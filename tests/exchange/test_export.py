@@ -35,7 +35,9 @@ def own_settings(tmp_path, monkeypatch):
 def trained(tmp_path_factory) -> Run:
     """A run of a few steps from the starter."""
     image, labels = phantom()
-    settings = TrainingSettings.recipe(epochs=1, steps_per_epoch=3, patch_px=64, batch_size=1, start="starter")
+    settings = TrainingSettings.recipe(
+        epochs=1, steps_per_epoch=3, patch_px=64, batch_size=1, start="starter"
+    )
     return train_network(image[:5], labels[:5], settings, folder=tmp_path_factory.mktemp("runs") / "trained")
 
 

@@ -1,3 +1,10 @@
+""
+
+""
+""
+""
+""
+""
 """Run bioimageio.core on packages, as its own commands do: ``python bioimageio_check.py PACKAGE IMAGE OUTPUT``.
 
 In a process of its own, since it imports Keras. IMAGE is float32 (1, y, x, 1) in a .npy file; what each kind of
@@ -41,10 +48,9 @@ def main() -> None:
         errors = [error.msg for detail in summary.details for error in detail.errors]
         print(weights, summary.status, *errors, file=sys.stderr)
         assert summary.status == "passed", errors
-        with create_prediction_pipeline(
-            load_model_description(package), weight_format=weights
-        ) as pipeline:
-            sample = predict(model=pipeline, inputs={"image": np.load(image)})
+        # Not in a block of `with`, at whose end it would wait for itself where Keras predicts.
+        pipeline = create_prediction_pipeline(load_model_description(package), weight_format=weights)
+        sample = predict(model=pipeline, inputs={"image": np.load(image)})
         found[weights] = np.asarray(sample.members["boundary"].data)
     np.savez(output, **found)
 
