@@ -27,7 +27,7 @@ class Request:
     ----------
     job : str
         "train", "live", "predict", "predict_volume", "evaluate", "review", "segment",
-        "segment_volume", "cell_table" or "search".
+        "segment_volume", "cell_table", "search" or "import_network".
     arguments : dict
         Keyword arguments of the function of that name (of `segment_stack` for "segment", of
         `save_table` for "cell_table"; of `segment_volume` with the volume for its boundary), without
@@ -45,6 +45,7 @@ class Request:
         "segment_volume",
         "cell_table",
         "search",
+        "import_network",
     ]
     arguments: dict[str, Any] = field(default_factory=dict)
 

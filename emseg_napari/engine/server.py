@@ -169,6 +169,13 @@ def _search(**given: Any) -> Any:
     return search_places(**given)
 
 
+def _import_network(**given: Any) -> None:
+    """Return nothing: the run lies in its folder."""
+    from emseg_napari.exchange.importing import import_network
+
+    import_network(**given)
+
+
 _JOBS: dict[str, Callable[..., Any]] = {
     "train": _train,
     "live": _live,
@@ -180,6 +187,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     "segment_volume": _segment_volume,
     "cell_table": _cell_table,
     "search": _search,
+    "import_network": _import_network,
 }
 
 

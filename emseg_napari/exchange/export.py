@@ -22,6 +22,7 @@ from emseg_napari.core.jobs import JobContext, Progress, UserError
 from emseg_napari.core.owned_output import writing_file
 from emseg_napari.exchange.credits import Credits
 from emseg_napari.exchange.median import with_median
+from emseg_napari.exchange.package_files import DESCRIPTIONS, KERAS_FILE, ONNX_FILE, OWN_FILES
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.tiles import GRID_PX, HALOS
@@ -32,9 +33,6 @@ from emseg_napari.models.starter import STARTER_FOLDER
 from emseg_napari.training.keras_import import import_keras
 
 FORMAT_VERSION = "0.5.12"
-DESCRIPTION = "rdf.yaml"
-OWN_FILES = ("settings.json", "run.json", "history.json")  # of the run, by which an import makes it again
-ONNX_FILE, KERAS_FILE = "network.onnx", "network.keras"
 _TEST_WINDOW = slice(64, 320), slice(64, 320)  # of the phantom's first slice
 _OPSET = 15
 _EXPORTED = tuple(HALOS)
@@ -108,7 +106,7 @@ def export_package(
     description = _described(run, credits, name or run.folder.name, pixel_nm, files)
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=100)
     with writing_file(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, content in {DESCRIPTION: text.encode(), **files}.items():
+        for path, content in {DESCRIPTIONS[0]: text.encode(), **files}.items():
             archive.writestr(path, content)
 
 
@@ -201,6 +199,7 @@ def _input(run: Run, pixel_nm: float | None, test: dict[str, Any]) -> dict[str, 
             {"type": "channel", "channel_names": ["grey"]},
         ],
         "data": {"type": "float32"},
+        "pad": {"mode": "reflect"},
         "preprocessing": [
             {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
             {"id": "scale_range", "kwargs": spans},

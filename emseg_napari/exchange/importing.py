@@ -17,8 +17,8 @@ from emseg_napari.core.jobs import JobContext, Message, Progress, UserError
 from emseg_napari.core.owned_output import replacing_folder
 from emseg_napari.core.text import counted
 from emseg_napari.exchange.answers import Answers, Known
-from emseg_napari.exchange.export import KERAS_FILE
 from emseg_napari.exchange.onnx_network import Head, Trial, checked, loaded, tried, with_head
+from emseg_napari.exchange.package_files import KERAS_FILE
 from emseg_napari.exchange.source import OwnPackage, Source, read_source
 from emseg_napari.inference.backends import backend_of
 from emseg_napari.inference.tiles import HALOS

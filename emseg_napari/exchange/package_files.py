@@ -11,6 +11,9 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import refuse_outside
 
 DESCRIPTIONS = ("rdf.yaml", "bioimageio.yaml")
+# Of the packages that this program writes; the first are of the run, by which an import makes it again.
+OWN_FILES = ("settings.json", "run.json", "history.json")
+ONNX_FILE, KERAS_FILE = "network.onnx", "network.keras"
 _MOST_BYTES = 4 * 2**30  # of a package, unfolded
 _MOST_FILES = 1000
 _MOST_FOLD = 200  # times as large as in the zip file; weights fold to a half, test images of zeros to nothing

@@ -21,9 +21,8 @@ from emseg_napari.exchange.description import (
     Tensor,
     read_description,
 )
-from emseg_napari.exchange.export import OWN_FILES
 from emseg_napari.exchange.median import without_median
-from emseg_napari.exchange.package_files import DESCRIPTIONS, PackageFiles
+from emseg_napari.exchange.package_files import DESCRIPTIONS, OWN_FILES, PackageFiles
 from emseg_napari.models.imported import Imported
 
 FILES = (".keras", ".onnx", ".zip")

@@ -127,7 +127,7 @@ def test_a_network_that_does_not_suit_is_a_sentence(tmp_path, inputs, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format_version": "0.4.10"}, "has the format 0.4.10 of bioimage.io, and 0.5 is read"),
+        ({"format_version": "0.4.10"}, "has the format 0\\.4\\.10"),
         ({"type": "dataset"}, "is a dataset of bioimage.io and not a model"),
         ({"outputs": "none"}, "outputs"),
         ({"weights": []}, "weights"),
@@ -145,7 +145,7 @@ def test_a_description_that_is_no_yaml_is_a_sentence_and_runs_nothing(tmp_path, 
 
 
 def test_a_zip_file_without_a_description_is_a_sentence(tmp_path):
-    with pytest.raises(UserError, match="is not a bioimage.io package"):
+    with pytest.raises(UserError, match=r"is not a bioimage\.io package"):
         read_source(zipped(tmp_path / "a.zip", a="b"))
 
 

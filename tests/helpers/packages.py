@@ -1,11 +1,4 @@
-""
-
-""
-""
-""
-""
-""
-"""bioimage.io packages of a maker that is not this program, made by hand: a small ONNX network in a zip file."""
+"""bioimage.io packages that this program did not write: a small ONNX network, made by hand."""
 
 import io
 import zipfile

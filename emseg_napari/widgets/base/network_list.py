@@ -15,10 +15,13 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.models.run_list import ListedRun, add_missing, listed_run, recent_runs, shipped_runs
 from emseg_napari.widgets.base.choice import Choice
+from emseg_napari.widgets.base.network_import import FILTER, NetworkImport
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.text import chosen, listed_details, listed_title
 
 ANOTHER = "Another run folder..."
+IMPORT = "Import a network file..."
+_IMPORT = "A bioimage.io package (.zip), a .keras or a .onnx file becomes a run in the runs folder."
 
 
 class NetworkList(QObject):
@@ -125,6 +128,7 @@ class RunChoice(Choice):
     def __init__(self, step: StepWidget) -> None:
         super().__init__()
         self.step, self.networks = step, networks_of(step)
+        self.importing = NetworkImport(step)
         self.networks.changed.connect(self.fill)
         self.activated.connect(lambda index: step.guarded(partial(self._activate, index)))
 
@@ -159,6 +163,8 @@ class RunChoice(Choice):
             self.clear()
             for entry in self._with_chosen(self.entries(), value):
                 self._add(entry)
+            self.addItem(IMPORT, None)
+            self.setItemData(self.count() - 1, _IMPORT, Qt.ItemDataRole.ToolTipRole)
             self.addItem(ANOTHER, None)
             self._show_chosen(value)
         if is_open:
@@ -187,7 +193,9 @@ class RunChoice(Choice):
 
     def _activate(self, index: int) -> None:
         try:
-            if index < self.count() - 1:
+            if self.itemText(index) == IMPORT:
+                self._import()
+            elif index < self.count() - 1:
                 self.accept(self.itemData(index))
             elif folder := self._ask():
                 self.accept_folder(folder)
@@ -198,6 +206,11 @@ class RunChoice(Choice):
         start = self.step.workspace.runs_folder
         path = QFileDialog.getExistingDirectory(self, "Choose a run folder", str(start))
         return Path(path) if path else None
+
+    def _import(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Import a network", str(Path.home()), FILTER)
+        if path:
+            self.importing.start(Path(path), self.accept_folder)
 
     def showEvent(self, event: Any) -> None:
         """Read the runs that there are."""
