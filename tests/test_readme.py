@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -17,10 +18,15 @@ PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md")])
 HOME = "https://github.com/emseg/emseg-napari/blob/main/"
 RAW = "https://raw.githubusercontent.com/emseg/emseg-napari/main/"
 BLOCKS = re.compile(r"^```[\s\S]*?^```|(?:^    [^\n]*\n)+", re.MULTILINE)  # fenced, or indented
-OPTIONS = {
-    name: {"--help", *(flag for option in command.params for flag in (*option.opts, *option.secondary_opts))}
-    for name, command in get_command(app).commands.items()
-}
+
+
+def options(command: Any) -> set[str]:
+    """The options of a command, and of the commands that are below it."""
+    flags = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
+    return flags.union({"--help"}, *map(options, getattr(command, "commands", {}).values()))
+
+
+OPTIONS = {name: options(command) for name, command in get_command(app).commands.items()}
 
 
 def links(page: Path) -> list[str]:

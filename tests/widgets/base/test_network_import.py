@@ -17,7 +17,7 @@ STEPS = [{"id": "zero_mean_unit_variance"}]
 def choose_file(dock, monkeypatch, path):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     dock.workspace.runs_folder = path.parent / "runs"
-    choice = dock.predict.network
+    choice = dock.predict.run_picker
     choice.activated.emit(choice.findText(IMPORT))
 
 
@@ -26,7 +26,7 @@ def test_a_package_becomes_a_run_that_is_chosen(qtbot, dock, tmp_path, monkeypat
     choose_file(dock, monkeypatch, file)
     wait_for(qtbot, lambda: dock.workspace.run is not None)
     assert open_run(dock.workspace.run).record.imported.name == "Hand-made membranes"
-    assert dock.predict.network.currentText().startswith("net-imported")
+    assert dock.predict.run_picker.currentText().startswith("net-imported")
 
 
 def test_what_a_file_does_not_say_is_asked(qtbot, dock, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog
 from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.models import run as run_module
 from emseg_napari.models import run_list
-from emseg_napari.widgets.base.network_list import ANOTHER
+from emseg_napari.widgets.base.network_list import ANOTHER, IMPORT
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import wait_for
 
@@ -66,6 +66,7 @@ def test_runs_stand_with_name_date_score_and_slices_after_the_starter_newest_fir
         "starter",
         "cells-compact \u00b7 91.7 % \u00b7 29 Nov 14:02 \u00b7 3 slices",
         "cells-live \u00b7 no score \u00b7 29 Nov 13:02 \u00b7 1 slice",
+        IMPORT,
         ANOTHER,
     ]
     details = network.itemData(1, Qt.ItemDataRole.ToolTipRole)
@@ -190,4 +191,4 @@ def test_without_a_starter_and_a_run_there_is_none_yet(dock, starter):
     shutil.rmtree(starter.folder)
     network = dock.predict.run_picker
     network.fill()
-    assert (titles(network), network.run) == (["none yet", ANOTHER], None)
+    assert (titles(network), network.run) == (["none yet", IMPORT, ANOTHER], None)

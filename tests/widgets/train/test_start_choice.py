@@ -12,7 +12,7 @@ from emseg_napari.core.locks import OutputLock
 from emseg_napari.models import run as run_module
 from emseg_napari.models.run import open_run
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.widgets.base.network_list import ANOTHER
+from emseg_napari.widgets.base.network_list import ANOTHER, IMPORT
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.train import start_choice
 from emseg_napari.widgets.train.start_choice import StartChoice
@@ -79,7 +79,7 @@ def tip(choice, index):
 def test_the_starter_is_the_default_of_its_network_and_nothing_that_of_others(choice):
     assert (choice.start, names(choice), current(choice)) == (
         "starter",
-        ["nothing", "starter", ANOTHER],
+        ["nothing", "starter", IMPORT, ANOTHER],
         "starter",
     )
     for network in ("reference", "trees"):
@@ -112,7 +112,7 @@ def test_runs_of_the_runs_folder_are_offered_without_asking_for_a_folder(choice,
     run = whole_weights(tiny_network_run(tmp_path / "runs" / "own"))
     choice.networks.refresh()
     wait_for(qtbot, lambda: len(choice.networks.runs) == 1)
-    assert names(choice) == ["nothing", "starter", "own", ANOTHER]
+    assert names(choice) == ["nothing", "starter", "own", IMPORT, ANOTHER]
     pick(choice, 2)
     assert choice.start == str(run.folder)
 
@@ -131,7 +131,7 @@ def test_a_run_of_another_folder_is_offered_beside_the_others(choice, run, ask):
     assert current(choice) == "starter"
     ask(run.folder)
     assert choice.start == str(run.folder)
-    assert (names(choice), current(choice)) == (["nothing", "starter", "mine", ANOTHER], "mine")
+    assert (names(choice), current(choice)) == (["nothing", "starter", "mine", IMPORT, ANOTHER], "mine")
     pick(choice, 1)
     pick(choice, 2)
     assert choice.start == str(run.folder)
@@ -162,7 +162,7 @@ def test_a_run_that_cannot_start_a_training_is_refused_and_the_choice_before_sta
     assert "cannot start a 'compact' one; choose another run, or another network" in step.status.text()
     ask(tmp_path)
     assert "is not a run folder" in step.status.text()
-    assert (current(choice), names(choice)) == ("starter", ["nothing", "starter", ANOTHER])
+    assert (current(choice), names(choice)) == ("starter", ["nothing", "starter", IMPORT, ANOTHER])
 
 
 def test_a_run_that_is_being_trained_is_no_start_yet(choice, run, ask, step):
