@@ -10,8 +10,7 @@ from pydantic import Field
 from emseg_napari.core.files import read_json, write_json
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.user_folder import config_folder
-from emseg_napari.models.run import Run, is_starter
-from emseg_napari.models.starter import STARTER
+from emseg_napari.models.run import Run, is_starter, open_run, starter_folder
 from emseg_napari.settings import Settings, validated
 
 # Names of https://spdx.org/licenses, as bioimage.io asks for.
@@ -99,7 +98,9 @@ def credits_of(run: Run, authors: list[str], licence: Licence | None, citations:
 
 def _owed(run: Run) -> list[Citation]:
     """Return what is cited for the data and the method of a run."""
-    from_starter = is_starter(run.folder) or run.record.start == STARTER
+    starter = starter_folder()
+    its_slices = set(open_run(starter).record.fingerprints) if starter else set()
+    from_starter = its_slices and its_slices <= set(run.record.fingerprints)  # at whatever distance
     return [*([_MEDULLA] if from_starter else []), U_NET]
 
 

@@ -20,7 +20,6 @@ from emseg_napari.exchange.answers import Answers, Known
 from emseg_napari.exchange.onnx_network import Head, Trial, checked, loaded, tried, with_head
 from emseg_napari.exchange.package_files import KERAS_FILE
 from emseg_napari.exchange.source import OwnPackage, Source, read_source
-from emseg_napari.inference.backends import backend_of
 from emseg_napari.inference.tiles import HALOS
 from emseg_napari.io.samples import phantom
 from emseg_napari.models.normalisation import Normalisation
@@ -93,11 +92,10 @@ def _write_own(source: OwnPackage, folder: Path) -> None:
     for name, content in source.files.items():
         with atomic_write(folder / name) as temporary:
             temporary.write_bytes(content)
-    checked(source.files["network.onnx"], source.imported.file)
+    loaded(source.files["network.onnx"], source.imported.file)
     run = open_run(folder)
     if run.settings.network not in HALOS or not run.record.finished:
         raise UserError(f"{source.imported.file} holds no finished network; export it again.")
-    backend_of(source.files["network.onnx"], run.settings.network, run.record)
     run.update(imported=source.imported)
 
 

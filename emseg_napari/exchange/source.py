@@ -22,6 +22,7 @@ from emseg_napari.exchange.description import (
     read_description,
 )
 from emseg_napari.exchange.median import without_median
+from emseg_napari.exchange.onnx_network import checked
 from emseg_napari.exchange.package_files import DESCRIPTIONS, OWN_FILES, PackageFiles
 from emseg_napari.models.imported import Imported
 
@@ -128,7 +129,9 @@ def _read_package(files: PackageFiles) -> Source | OwnPackage:
     own = {entry.source: entry for entry in description.attachments if entry.source in OWN_FILES}
     if "emseg_napari" in description.config and len(own) == len(OWN_FILES) and keras and onnx:
         content = {name: files.read(name, entry.sha256) for name, entry in own.items()}
-        content["network.onnx"] = without_median(files.read(onnx.source, onnx.sha256))
+        network = files.read(onnx.source, onnx.sha256)
+        checked(network, files.path.name)
+        content["network.onnx"] = without_median(network)
         content["best.keras"] = files.read(keras.source, keras.sha256)
         return OwnPackage(about, content)
     return Source(
