@@ -2,8 +2,9 @@
 
     python docs/make_window_pictures.py docs/pictures [--only NAME ...] [--readme]
 
-It needs a screen, such as ``xvfb-run -s "-screen 0 1600x1000x24"``, and takes some minutes. ``--readme`` writes
-docs/window.png, too. Made again, the pictures change little: what is trained in them goes by the clock.
+It needs a screen, such as ``xvfb-run -s "-screen 0 1600x1000x24"``, and takes some
+minutes. ``--readme`` writes docs/window.png, too. Made again, the pictures change little: what is trained in
+them goes by the clock.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PARTS = ["pages", "tools", "queue", "live"]
-WIDTH, HEIGHT = 1180, 800
+WIDTH, HEIGHT = 1180, 850
 
 
 def open_dock() -> tuple[Any, Any]:
@@ -49,19 +50,24 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as work:
             words = [sys.executable, __file__, str(chosen.output.absolute()), "--here", "--only", part]
             own = {"EMSEG_CONFIG_DIR": f"{work}/config", "EMSEG_DATA_DIR": f"{work}/data", "HOME": work}
-            environment = {**os.environ, **own, "NAPARI_CONFIG": "", "QT_API": "pyqt6", "QT_SCALE_FACTOR": "1"}
-            subprocess.run([*words, *["--readme"] * chosen.readme], check=True, env=environment)
+            look = {"NAPARI_CONFIG": "", "QT_API": "pyqt6", "QT_SCALE_FACTOR": "1"}
+            words += ["--readme"] * chosen.readme
+            subprocess.run(words, check=True, env={**os.environ, **own, **look})
 
 
 def _take(chosen: Any) -> None:
     sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]  # whose hands are used
-    from picture_camera import Camera
+    import picture_repairs
     import picture_scenes
+    from picture_camera import Camera
 
     viewer, dock = open_dock()
     camera = Camera(viewer, dock, chosen.output)
     (part,) = chosen.only
-    getattr(picture_scenes, part)(camera)
+    scenes = [picture_scenes.pages, picture_repairs.tools, picture_scenes.queue, picture_scenes.live]
+    dict(zip(PARTS, scenes, strict=True))[part](camera)
+    if chosen.readme and part == "queue":
+        camera.window(HERE / "window.png")
     viewer.close()
 
 

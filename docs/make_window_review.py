@@ -1,10 +1,9 @@
 """Takes a picture of every page of the window in every state, on the phantom.
 
-    python docs/make_window_pictures.py OUTPUT [--minutes 0.5] [--readme]
+    python docs/make_window_review.py OUTPUT [--minutes 0.5]
 
 On the dark and the light theme, at 1280 x 800 and at 3840 x 2160 with all things twice as large; of each
-picture also as seen with deuteranopia. With QT_API=pyqt6 in the environment of PyQt6.
-``--readme`` writes the picture of the page Label & correct to docs/window.png, too. It needs a screen of
+picture also as seen with deuteranopia. With QT_API=pyqt6 in the environment of PyQt6. It needs a screen of
 3840 x 2160, such as ``xvfb-run -s "-screen 0 3840x2160x24"``.
 """
 
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +20,6 @@ from typing import Any
 import imageio.v3 as imageio
 import numpy as np
 
-HERE = Path(__file__).parent
 VARIANTS = {
     "dark": ("dark", 1280, 800, 1),
     "light": ("light", 1280, 800, 1),
@@ -152,7 +149,6 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--minutes", type=float, default=0.5, help="how long to train")
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--readme", action="store_true", help="write docs/window.png, too")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # in this process
     chosen = parser.parse_args()
     for name in chosen.only:
@@ -165,9 +161,6 @@ def main() -> None:
             words = [sys.executable, __file__, str(chosen.output.absolute()), "--only", name, "--here"]
             words += ["--minutes", str(chosen.minutes)]
             subprocess.run(words, check=True, env=environment(VARIANTS[name][-1], work))
-    if chosen.readme and not chosen.here:
-        (found,) = (chosen.output / "dark").glob("*-correct-place.png")
-        shutil.copy(found, HERE / "window.png")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ _GAP, _MARGIN, _LINE = 6, 6, 18
 _BACKGROUND, _TEXT = (38, 41, 48), (240, 241, 242)  # of napari's dark theme
 _FONT = ImageFont.load_default(14)
 _ARROW = [(0, 0), (0, 16), (4, 12), (7, 18), (10, 17), (7, 11), (12, 11)]
-_COLOURS = 64
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,8 @@ class Camera:
     def page(self, name: str, step: Any = None) -> None:
         """Write canvas and dock, without napari's own panels, of a page if one is given."""
         whole = self._window(step)
-        canvas = self._canvas()
-        left = canvas.mapTo(self.dock.window(), QPoint()).x()
-        self._save(whole.crop((left, 0, *whole.size)), name)
+        corner = self._canvas().mapTo(self.dock.window(), QPoint())
+        self._save(whole.crop((corner.x(), corner.y(), *whole.size)), name)
 
     def window(self, path: Path) -> None:
         """Write the whole window."""
@@ -132,12 +130,30 @@ class Camera:
         return Image.fromarray(self.viewer.screenshot(canvas_only=False, flash=False)[..., :3].copy())
 
     def _canvas(self) -> QWidget:
-        found: Callable[[QWidget], bool] = lambda widget: type(widget).__name__ == "CanvasBackendDesktop"
-        return next(filter(found, self.dock.window().findChildren(QWidget)))
+        widgets = self.dock.window().findChildren(QWidget)
+        return next(one for one in widgets if type(one).__name__ == "CanvasBackendDesktop")
 
     def _save(self, picture: Image.Image, name: str) -> None:
-        few = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few = picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE)
         few.save(self.folder / f"{name}.png", optimize=True)
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    """Return the colours of a picture: the most frequent, some of the bright ones, and some of all."""
+    pixels = np.asarray(picture).reshape(-1, 3)
+    bright = pixels[np.ptp(pixels, axis=1) > 90]
+    frequent = sorted(picture.getcolors(1 << 24), reverse=True)[:8]
+    parts = [np.array([colour for _, colour in frequent]), _few(pixels, 32)]
+    if len(bright):
+        parts.append(_few(bright, 24))
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate(parts).astype(np.uint8).tobytes())
+    return palette
+
+
+def _few(pixels: np.ndarray, count: int) -> np.ndarray:
+    chosen = Image.fromarray(pixels[np.newaxis]).quantize(count).getpalette()
+    return np.array(chosen).reshape(-1, 3)[:count]
 
 
 def _wrapped(text: str) -> list[str]:

@@ -1,303 +1,183 @@
-"""What is done in the window for the pictures: every repair on a mistake of the starter network."""
+"""The pages of a first sitting, the queue, and live learning."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
-import numpy as np
-from helpers.window import at, canvas_of, click, move
 from picture_camera import Camera, Panel, Point
-from qtpy.QtCore import QPoint, Qt
+from picture_hands import confirm_corrected, press, propose_all, stroke, wait_for_job
+from picture_repairs import PALE_MEMBRANE
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from emseg_napari.widgets.demo import wait_until
+from helpers.window import at, canvas_of, click, move
 
-_LEFT = Qt.MouseButton.LeftButton
-
-
-@dataclass(frozen=True)
-class Repair:
-    """A mistake of the starter in the phantom, and the click or stroke that mends it.
-
-    Attributes
-    ----------
-    name, key : str
-        Of the file and of the tool.
-    z, centre, zoom
-        Where to look.
-    points : sequence of (float, float)
-        y and x of the clicks; of a stroke its ends and what lies between them.
-    texts : (str, str, str)
-        Below the panels.
-    """
-
-    name: str
-    key: str
-    z: int
-    centre: Point
-    points: Sequence[Point]
-    texts: tuple[str, str, str]
-    is_stroke: bool = False
-    zoom: float = 5
-
-
-REPAIRS = (
-    Repair(
-        "close-gap",
-        "g",
-        14,
-        (23, 219),
-        [(4, 209), (22, 227)],
-        ("A membrane ends in the air.", "G, click at both ends: the preview.", "Closed along the dark path."),
-    ),
-    Repair(
-        "drop-piece",
-        "d",
-        14,
-        (68, 52),
-        [(68, 52)],
-        ("A thin false membrane cuts a cell.", "D, point at it: what would go.", "Dropped: the cell is one."),
-    ),
-    Repair(
-        "join-cells",
-        "j",
-        6,
-        (355, 278),
-        [(340, 285), (364, 258)],
-        (
-            "False membrane in several pieces.",
-            "J, click in one cell, point into the other.",
-            "All between the two is gone.",
-        ),
-        zoom=4,
-    ),
-    Repair(
-        "split-cell",
-        "k",
-        3,
-        (32, 166),
-        [(14, 168), (22, 167), (34, 164), (42, 163), (50, 163)],
-        ("Two cells are one.", "K, draw across, roughly.", "Split along the membrane."),
-        is_stroke=True,
-    ),
-    Repair(
-        "drop-island",
-        "i",
-        6,
-        (98, 214),
-        [(94, 214)],
-        ("A dark spot was taken for a cell.", "I, point into it: what would go.", "Interior of its cell."),
-    ),
-)
-
-
-def tools(camera: Camera) -> None:
-    """The series of the repair tools, of the brush and of the tools that draw a slice."""
-    _propose_all(camera)
-    for repair in REPAIRS:
-        _show_repair(camera, repair)
-    _brush(camera)
-    _fill(camera)
-    _from_neighbours(camera)
+LEARNED_STEPS = 330
+# Of slice 10.
+FOLD = [
+    (91, 10),
+    (97, 34),
+    (104, 56),
+    (112, 78),
+    (120, 100),
+    (134, 120),
+    (146, 140),
+    (160, 162),
+    (172, 180),
+    (186, 204),
+]
+MEMBRANES = [
+    [(108, 90), (90, 85), (60, 83)],
+    [(175, 105), (178, 112), (174, 125)],
+    [(218, 40), (224, 60), (216, 90)],
+]
 
 
 def pages(camera: Camera) -> None:
     """The pages of the window in a first sitting."""
-    viewer, dock = camera.viewer, camera.dock
+    dock = camera.dock
     camera.page("start")
     dock.load.open_sample()
-    QTest.qWait(500)
+    QTest.qWait(1000)  # the view is fitted to it
+    camera.look_at(14, (162, 80), 3)
     camera.page("sample")
-    camera.look_at(14, (192, 122), 2)
     dock.predict.this_slice.click()
-    _wait_for(dock.predict, "Proposing")
+    wait_for_job(dock.predict, "Proposing")
     camera.page("proposed")
-    for repair in REPAIRS[:2]:
-        _use(camera, repair)
+    _wait_for_places(camera)
+    _correct_slice_14(camera)
     camera.page("corrected")
     press(camera, "c")
     camera.page("confirmed")
     dock.predict.whole_stack.click()
-    _wait_for(dock.predict, "Proposing")
-    dock.train.amount.setText("0.5")
-    dock.show_step(dock.train)
-    dock.train.train.click()
-    wait_until(lambda: len(dock.train.plot.rows) > 4 or not dock.train.job.running, 300, "Training")
-    camera.page("training", dock.train)
-    _wait_for(dock.train, "Training")
+    wait_for_job(dock.predict, "Proposing")
+    confirm_corrected(camera, 3, 8, 11)
+    camera.viewer.dims.set_point(0, 5)
+    _train(camera)
+    dock.show_step(dock.evaluate)
+    dock.evaluate.truth.choose(camera.viewer.layers["phantom truth"])
     dock.evaluate.evaluate.click()
-    _wait_for(dock.evaluate, "Evaluating")
+    wait_for_job(dock.evaluate, "Evaluating")
     camera.page("check", dock.evaluate)
     dock.show_step(dock.cells)
     dock.cells.find.click()
-    _wait_for(dock.cells, "Finding cells")
+    wait_for_job(dock.cells, "Finding cells")
     camera.page("cells", dock.cells)
 
 
+def _correct_slice_14(camera: Camera) -> None:
+    dock, canvas = camera.dock, canvas_of(camera.dock)
+    press(camera, "d")
+    for false_membrane in ((68, 52), (269, 36)):
+        click(canvas, at(dock, *false_membrane))
+    dock.correct.tools[0].click()
+    stroke(camera, PALE_MEMBRANE)
+    press(camera, Qt.Key.Key_Escape)
+
+
+def _train(camera: Camera) -> None:
+    train = camera.dock.train
+    camera.dock.show_step(train)
+    train.train.click()
+    wait_until(lambda: len(train.plot.rows) > 4 or not train.job.running, 600, "Training")
+    camera.page("training")
+    train.cancel.click()
+    wait_for_job(train, "Ending the training")
+
+
 def queue(camera: Camera) -> None:
-    """The next place, its question and its answers; the strip of slices; a slice that is confirmed."""
-    dock = camera.dock
-    _propose_all(camera)
+    """The next place, its question and its answers; the strip of slices."""
+    dock, places = camera.dock, camera.dock.correct.places
+    dock.window().resize(1280, 800)  # of the picture in the README
+    propose_all(camera)
     camera.viewer.dims.set_point(0, 5)
-    wait_until(lambda: "places to look at" in dock.correct.places.about.text(), 120, "Finding places")
-    panels = []
-    for _ in range(6):
-        press(camera, "n")
-        QTest.qWait(800)
-        panels.append(camera.panel(dock.correct.places.about.text()))
-    camera.series("queue", *panels[:3])
-    camera.series("queue2", *panels[3:])
-    camera.page("next-place")
+    _wait_for_places(camera)
+    asked, place = _next_place(camera), places.walk.place
+    press(camera, "d")
+    move(canvas_of(dock), at(dock, place.y, place.x))
+    QTest.qWait(300)
+    answer = camera.panel("It is not: D, click on it.", clicks=[(place.y, place.x)])
+    click(canvas_of(dock), at(dock, place.y, place.x))
+    press(camera, Qt.Key.Key_Escape)
+    camera.series("queue", asked, answer, _next_place(camera))
+    for _ in range(3):  # to one that does not lie at the edge of the slice
+        _next_place(camera)
+    asked, place = _next_place(camera), places.walk.place
+    press(camera, "a")
+    camera.look_at(5, (place.y, place.x), 3)
+    camera.series("accept", asked, camera.panel("It is: A. All in the ring is yours."))
+    _strip(camera)
+
+
+def _next_place(camera: Camera) -> Panel:
+    press(camera, "n")
+    QTest.qWait(800)
+    camera.viewer.scene.camera.zoom = 3
+    return camera.panel(camera.dock.correct.places.about.text())
+
+
+def _strip(camera: Camera) -> None:
+    """Slices in every state, with the estimated errors."""
+    dock = camera.dock
+    confirm_corrected(camera, 0, 1, 2, 4)
+    for z in (13, 14, 15):
+        camera.viewer.dims.set_point(0, z)
+        QTest.qWait(100)
+        dock.correct.drop.click()
+    camera.viewer.dims.set_point(0, 5)
+    dock.correct.places.search.click()
+    wait_for_job(dock.correct.places, "Finding places")
     camera.widget("strip", dock.correct.strip, 2)
+    press(camera, "n")
+    QTest.qWait(800)
 
 
 def live(camera: Camera) -> None:
-    """Live learning: what a few strokes change of the rest of the proposals."""
+    """Live learning: strokes over a half of the fold in slice 10, and what becomes of the other half."""
     dock = camera.dock
-    _propose_all(camera)
-    camera.look_at(10, (180, 190), 2)
-    panels = [camera.panel("Before.")]
+    propose_all(camera)
+    seen = [_fold(camera, "A fold was taken for a membrane.")]
     press(camera, "y")
-    wait_until(lambda: "starting" not in dock.correct.live.bar.format(), 120, "Live")
-    print(dock.correct.live.bar.format())
-    dock.correct.tools[1].click()
-    stroke(camera, [(97, 34), (110, 80), (125, 115), (150, 140)])
-    dock.correct.tools[0].click()
-    for line in ([(110, 148), (90, 143), (60, 140)], [(195, 110), (180, 105), (172, 120)]):
-        stroke(camera, line)
-    press(camera, Qt.Key.Key_Escape)
-    camera.look_at(10, (180, 190), 2)
-    panels.append(camera.panel("Strokes."))
-    import time
-    for i in range(8):
-        QTest.qWait(10000)
-        print(i, dock.correct.live.bar.format())
-        panels.append(camera.panel(f"{10*i+10}"))
-    for i in range(0, 9, 3):
-        camera.series(f"live{i}", *panels[i:i+3])
+    wait_until(lambda: "corrections" in dock.correct.live.bar.format(), 300, "Starting to learn")
+    for stretch in pairwise(FOLD):
+        _paint(camera, 1, 9, stretch)
+        if stretch[0] == FOLD[0]:
+            for membrane in MEMBRANES:
+                _paint(camera, 0, 5, membrane)
+        if stretch[1] == FOLD[-3]:
+            seen.append(_fold(camera, "Interior, painted over it bit by bit."))
+        QTest.qWait(22_000)
+    for x in range(20, 80, 6):  # it learns for half a minute after a correction
+        if _steps(camera) > LEARNED_STEPS:
+            break
+        _paint(camera, 1, 9, [(160, x), (160, x + 3)])
+        QTest.qWait(25_000)
+    seen.append(_fold(camera, "Minutes later: the rest of it goes, too."))
+    camera.series("live", *seen)
     press(camera, "y")
-    _wait_for(dock.correct.live, "Live")
+    wait_for_job(dock.correct.live, "Ending live learning")
 
 
-def _wait_for(step: Any, what: str) -> None:
-    wait_until(lambda: not step.job.running, 600, what)
-    QTest.qWait(500)
+def _steps(camera: Camera) -> int:
+    return int(re.sub(r"\D", "", camera.dock.correct.live.bar.format()) or 0)
 
 
-def _propose_all(camera: Camera) -> None:
-    dock = camera.dock
-    dock.load.open_sample()
-    dock.predict.whole_stack.click()
-    _wait_for(dock.predict, "Proposing")
-    dock.show_step(dock.correct)
-
-
-def press(camera: Camera, key: Any) -> None:
-    """Press a key over the canvas."""
-    QTest.keyClick(canvas_of(camera.dock), key)
-    QTest.qWait(50)
-
-
-def stroke(camera: Camera, points: Sequence[Point], release: bool = True) -> QPoint:
-    """Draw with the left button held along (y, x) of the slice in view; return where it ended."""
-    canvas = canvas_of(camera.dock)
-    where = [at(camera.dock, *point) for point in points]
-    move(canvas, where[0])
-    QTest.qWait(30)
-    QTest.mousePress(canvas, _LEFT, pos=where[0])
-    for start, end in zip(where, where[1:], strict=False):
-        for i in range(1, 6):
-            move(canvas, start + (end - start) * (i / 5), _LEFT)
-            QTest.qWait(20)
-    if release:
-        QTest.mouseRelease(canvas, _LEFT, pos=where[-1])
-    QTest.qWait(100)
-    return where[-1]
-
-
-def _show_repair(camera: Camera, repair: Repair) -> None:
-    camera.look_at(repair.z, repair.centre, repair.zoom)
-    before = camera.panel(repair.texts[0])
-    during = _use(camera, repair)
-    camera.series(repair.name, before, during, camera.panel(repair.texts[2]))
-
-
-def _use(camera: Camera, repair: Repair) -> Panel:
-    """Do a repair by key and mouse; return what was seen before it was done."""
-    dock, canvas = camera.dock, canvas_of(camera.dock)
-    press(camera, repair.key)
-    if repair.is_stroke:
-        end = stroke(camera, repair.points, release=False)
-        seen = camera.panel(repair.texts[1], stroke=repair.points)
-        QTest.mouseRelease(canvas, _LEFT, pos=end)
-    else:
-        for point in repair.points[:-1]:
-            click(canvas, at(dock, *point))
-        move(canvas, at(dock, *repair.points[-1]))
-        QTest.qWait(300)
-        seen = camera.panel(repair.texts[1], clicks=repair.points)
-        click(canvas, at(dock, *repair.points[-1]))
+def _paint(camera: Camera, brush: int, size_px: int, line: Sequence[Point]) -> None:
+    camera.look_at(10, (150, 150), 1.2)
+    camera.dock.correct.tools[brush].click()
+    camera.dock.workspace.labels.brush_size = size_px
+    stroke(camera, line)
     press(camera, Qt.Key.Key_Escape)
-    return seen
 
 
-def _brush(camera: Camera) -> None:
-    camera.look_at(14, (103, 154))
-    before = camera.panel("A pale membrane that no tool finds.")
-    camera.dock.correct.tools[0].click()
-    path = [(87, 126), (91, 135), (97, 143), (106, 150), (110, 160), (113, 170), (117, 179)]
-    stroke(camera, path)
-    press(camera, Qt.Key.Key_Escape)
-    camera.series("brush", before, camera.panel("Boundary, drawn with the brush.", clicks=path[-1:]))
+def _fold(camera: Camera, text: str) -> Panel:
+    camera.look_at(10, (162, 208), 1.45)
+    return camera.panel(text)
 
 
-def _fill(camera: Camera) -> None:
-    """A cell in a slice without labels, outlined with the brush and filled with a click."""
-    dock, centre = camera.dock, (177, 255)
-    camera.look_at(4, centre)
-    dock.correct.drop.click()
-    before = camera.panel("A slice without labels.")
-    dock.correct.tools[0].click()
-    turns = np.linspace(0, 2 * np.pi, 24)
-    outline = [(centre[0] + 20 * np.cos(turn), centre[1] + 17 * np.sin(turn)) for turn in turns]
-    stroke(camera, outline)
-    painted = camera.panel("Boundary, around a cell.", clicks=outline[-1:])
-    press(camera, "4")
-    click(canvas_of(dock), at(dock, *centre))
-    press(camera, Qt.Key.Key_Escape)
-    camera.series("fill-interior", before, painted, camera.panel("4, click into it.", clicks=[centre]))
-
-
-def _from_neighbours(camera: Camera) -> None:
-    """Slice 10, which is damaged, and one between two others; true labels stand for corrected ones."""
-    layer, truth = camera.dock.workspace.labels, camera.viewer.layers["phantom truth"].data
-    for z in (9, 11, 13):
-        layer.data[z] = truth[z]
-        _confirm(camera, z)
-    camera.look_at(10, (120, 105), 2)
-    before = camera.panel("A fold was taken for a membrane.")
-    camera.series("copy-neighbour", before, *_redrawn(camera, "q", "Q: the labels of slice 9, moved to fit."))
-    camera.look_at(12, (190, 190), 2)
-    camera.dock.correct.drop.click()
-    before = camera.panel("Slice 12, without labels.")
-    camera.series("interpolate", before, *_redrawn(camera, "u", "U: drawn between slices 11 and 13."))
-
-
-def _redrawn(camera: Camera, key: str, text: str) -> tuple[Panel, Panel]:
-    """Take a tool that draws the slice in view: its preview, and what a click makes of it."""
-    dock, centre = camera.dock, camera.viewer.scene.camera.center[-2:]
-    press(camera, key)
-    wait_until(lambda: dock.correct.repairs.repair.tool is not None, 60, "Drawing the slice")
-    QTest.qWait(500)
-    preview = camera.panel(text, clicks=[centre])
-    click(canvas_of(dock), at(dock, *centre))
-    press(camera, Qt.Key.Key_Escape)
-    return preview, camera.panel("After a click, it is yours.")
-
-
-def _confirm(camera: Camera, z: int) -> None:
-    camera.viewer.dims.set_point(0, z)
-    QTest.qWait(100)
-    camera.dock.correct.confirm.click()
+def _wait_for_places(camera: Camera) -> None:
+    wait_until(lambda: "places to look at" in camera.dock.correct.places.about.text(), 120, "Finding places")
+    QTest.qWait(300)
