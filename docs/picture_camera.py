@@ -143,16 +143,16 @@ def _palette(picture: Image.Image) -> Image.Image:
     pixels = np.asarray(picture).reshape(-1, 3)
     bright = pixels[np.ptp(pixels, axis=1) > 90]
     frequent = sorted(picture.getcolors(1 << 24), reverse=True)[:8]
-    parts = [np.array([colour for _, colour in frequent]), _few(pixels, 32)]
+    parts = [np.array([colour for _, colour in frequent]), _few(pixels, 28)]
     if len(bright):
-        parts.append(_few(bright, 24))
+        parts.append(_few(bright, 24, Image.Quantize.MAXCOVERAGE))  # also the rare ones
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.concatenate(parts).astype(np.uint8).tobytes())
     return palette
 
 
-def _few(pixels: np.ndarray, count: int) -> np.ndarray:
-    chosen = Image.fromarray(pixels[np.newaxis]).quantize(count).getpalette()
+def _few(pixels: np.ndarray, count: int, method: int = Image.Quantize.MEDIANCUT) -> np.ndarray:
+    chosen = Image.fromarray(pixels[np.newaxis]).quantize(count, method).getpalette()
     return np.array(chosen).reshape(-1, 3)[:count]
 
 

@@ -42,7 +42,7 @@ def pages(camera: Camera) -> None:
     camera.page("start")
     dock.load.open_sample()
     QTest.qWait(1000)  # the view is fitted to it
-    camera.look_at(14, (162, 80), 3)
+    camera.look_at(14, (162, 100), 3)
     camera.page("sample")
     dock.predict.this_slice.click()
     wait_for_job(dock.predict, "Proposing")
