@@ -155,7 +155,7 @@ def live(camera: Camera) -> None:
             break
         _paint(camera, 1, 9, [(160, x), (160, x + 3)])
         QTest.qWait(25_000)
-    seen.append(_fold(camera, "Minutes later: the rest of it goes, too."))
+    seen.append(_fold(camera, "Minutes later: the rest is thinner, or gone."))
     camera.series("live", *seen)
     press(camera, "y")
     wait_for_job(dock.correct.live, "Ending live learning")
