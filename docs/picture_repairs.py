@@ -130,7 +130,7 @@ def _use(camera: Camera, repair: Repair) -> Panel:
 
 def _brush(camera: Camera) -> None:
     camera.look_at(14, (103, 154))
-    before = camera.panel("A pale membrane that no tool finds.")
+    before = camera.panel("A membrane that is hardly seen.")
     camera.dock.correct.tools[0].click()
     stroke(camera, PALE_MEMBRANE)
     press(camera, Qt.Key.Key_Escape)
