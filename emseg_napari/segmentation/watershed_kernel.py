@@ -163,38 +163,65 @@ def flooded(height: np.ndarray, levels: int, seeds: np.ndarray) -> np.ndarray:
         int32 (y, x): the seed from which a pixel was reached.
     """
     picture = _dry(height, seeds)
-    # Of each level the place beyond the picture from which its queue starts; then of each pixel the next.
-    last = np.arange(picture.size, picture.size + levels, dtype=np.uint32)
-    after = np.empty(picture.size + levels, np.uint32)
-    _enqueue_shores(picture, height, last, after)
-    _flood(picture, last, after)
+    begin = _queues(height, levels)
+    end = begin.copy()
+    waiting = np.empty(height.size, np.uint32)
+    _enqueue_shores(picture, height, end, waiting)
+    _flood(picture, begin, end, waiting)
     return np.maximum(picture[1:-1, 1:-1], 0)  # without any seed nothing is reached
 
 
 @compiled
-def _enqueue_shores(picture: np.ndarray, height: np.ndarray, last: np.ndarray, after: np.ndarray) -> None:
+def _queues(height: np.ndarray, levels: int) -> np.ndarray:
+    """Return where the queue of each level begins, with room for all of its pixels: uint32 (levels,).
+
+    Side by side: places that are linked one to the next take a wait for the memory each.
+    """
+    begin = np.zeros(levels, np.uint32)
+    for level in height.ravel():
+        if level + 1 < levels:
+            begin[level + 1] += 1
+    for level in range(1, levels):
+        begin[level] += begin[level - 1]
+    return begin
+
+
+@compiled
+def _enqueue_shores(picture: np.ndarray, height: np.ndarray, end: np.ndarray, waiting: np.ndarray) -> None:
     """Enqueue the pixels of seeds that have something dry beside them."""
     for y in range(height.shape[0]):
         above, here, below = picture[y], picture[y + 1], picture[y + 2]
         for x in range(height.shape[1]):
             at = x + 1
             if here[at] > 0 and min(above[at], here[at - 1], here[at + 1], below[at]) < 0:
-                _enqueue(last, after, np.int64(height[y, x]), np.uint64((y + 1) * here.size + at))
+                level = height[y, x]
+                waiting[end[level]] = (y + 1) * here.size + at
+                end[level] += 1
 
 
 @compiled
-def _flood(picture: np.ndarray, last: np.ndarray, after: np.ndarray) -> None:
+def _flood(picture: np.ndarray, begin: np.ndarray, end: np.ndarray, waiting: np.ndarray) -> None:
     """Fill in what is dry, the lowest level first."""
     pixels, width, one = picture.ravel(), np.uint64(picture.shape[1]), np.uint64(1)
-    for water in range(last.size):
-        place = np.uint64(pixels.size + water)
-        while place != last[water]:
-            place = np.uint64(after[place])
+    met = np.empty(waiting.size, np.uint32)  # at the level of the water, lower pixels too
+    for water in range(begin.size):
+        count, done = 0, 0
+        for place in range(begin[water], end[water]):
+            met[count] = waiting[place]
+            count += 1
+        while done < count:
+            place = np.uint64(met[done])
+            done += 1
             for beside in (place - width, place - one, place + one, place + width):
                 if pixels[beside] < 0:
-                    level = max(np.int64(~pixels[beside]), water)
+                    level = ~pixels[beside]
                     pixels[beside] = pixels[place]
-                    _enqueue(last, after, level, beside)
+                    if level > water:
+                        waiting[end[level]] = beside
+                        end[level] += 1
+                    else:
+                        met[count] = beside
+                        count += 1
 
 
 @compiled
@@ -206,9 +233,3 @@ def _dry(height: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         for x in range(np.uint64(height.shape[1])):
             here[x] = seed[x] if seed[x] else ~low[x]
     return picture
-
-
-@compiled
-def _enqueue(last: np.ndarray, after: np.ndarray, level: int, place: np.uint64) -> None:
-    after[last[level]] = place
-    last[level] = place
