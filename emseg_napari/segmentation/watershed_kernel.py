@@ -1,8 +1,8 @@
 """The steps of a watershed that look at every pixel. (Compiled: import with first use.)
 
 Each does what scipy, scikit-image or numpy do, in a fraction of the time, since all values are whole
-numbers or finite: they need no heap. Numpy makes the pictures that they fill, as it asks for large pages of memory:
-else the first touch of each small one would cost a fifth of the time.
+numbers or finite: they need no heap. Numpy makes the pictures that they fill, since it asks for large
+pages of memory: the first touch of many small ones would cost a fifth of the time.
 """
 
 from __future__ import annotations
