@@ -98,21 +98,23 @@ def ranked(values: np.ndarray) -> tuple[np.ndarray, int]:
         int32 (n,), 0 and up.
     count : int
     """
-    bits = values.view(np.uint64)
-    order, ranks = np.arange(len(bits), dtype=np.int32), np.empty(len(bits), np.int32)
+    bits, order = values.view(np.uint64).copy(), np.arange(len(values), dtype=np.int32)
+    more_bits, ranks = np.empty_like(bits), np.empty_like(order)
     for digit, counts in enumerate(_digit_counts(bits)):
         if counts.max() < len(bits):  # of float32 values, half of the digits are all equal
-            _sort(bits, digit, np.cumsum(counts) - counts, order, ranks)
-            order, ranks = ranks, order
+            _sort(bits, order, digit, np.cumsum(counts) - counts, more_bits, ranks)
+            bits, order, more_bits, ranks = more_bits, ranks, bits, order
     return ranks, _rank(bits, order, ranks)
 
 
 @compiled
-def _sort(bits: np.ndarray, digit: int, begin: np.ndarray, order: np.ndarray, found: np.ndarray) -> None:
-    """Sort an `order` by a digit, of which each value begins somewhere in what is `found`."""
-    for place in order:
-        value = _digit(bits[place], digit)
-        found[begin[value]] = place
+def _sort(
+    bits: np.ndarray, order: np.ndarray, digit: int, begin: np.ndarray, new_bits: np.ndarray, new: np.ndarray
+) -> None:
+    """Sort numbers and their order by a digit, of which each value begins somewhere."""
+    for n in range(order.size):
+        value = _digit(bits[n], digit)
+        new_bits[begin[value]], new[begin[value]] = bits[n], order[n]
         begin[value] += 1
 
 
@@ -121,7 +123,7 @@ def _rank(bits: np.ndarray, order: np.ndarray, ranks: np.ndarray) -> int:
     """Fill in the ranks of sorted numbers, and return how many there are."""
     rank = -1
     for n in range(order.size):
-        if n == 0 or bits[order[n]] != bits[order[n - 1]]:
+        if n == 0 or bits[n] != bits[n - 1]:
             rank += 1
         ranks[order[n]] = rank
     return rank + 1
@@ -207,8 +209,8 @@ def _flood(picture: np.ndarray, begin: np.ndarray, end: np.ndarray, waiting: np.
     met = np.empty(waiting.size, np.uint32)  # at the level of the water, lower pixels too
     for water in range(begin.size):
         count, done = 0, 0
-        for place in range(begin[water], end[water]):
-            met[count] = waiting[place]
+        for early in range(begin[water], end[water]):
+            met[count] = waiting[early]
             count += 1
         while done < count:
             place = np.uint64(met[done])
