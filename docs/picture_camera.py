@@ -96,7 +96,7 @@ class Camera:
             whole.paste(panel.picture, (left, 0))
             for row, line in enumerate(text):
                 draw.text((left + 4, PANEL[1] + _MARGIN + row * _LINE), line, _TEXT, _FONT)
-        self._save(whole, name)
+        self._save(whole, name, 128)
 
     def page(self, name: str, step: Any = None) -> None:
         """Write canvas and dock, without napari's own panels, of a page if one is given."""
@@ -133,19 +133,19 @@ class Camera:
         widgets = self.dock.window().findChildren(QWidget)
         return next(one for one in widgets if type(one).__name__ == "CanvasBackendDesktop")
 
-    def _save(self, picture: Image.Image, name: str) -> None:
-        few = picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE)
+    def _save(self, picture: Image.Image, name: str, colours: int = 28) -> None:
+        few = picture.quantize(palette=_palette(picture, colours), dither=Image.Dither.NONE)
         few.save(self.folder / f"{name}.png", optimize=True)
 
 
-def _palette(picture: Image.Image) -> Image.Image:
+def _palette(picture: Image.Image, colours: int) -> Image.Image:
     """Return the colours of a picture: the most frequent, some of the bright ones, and some of all."""
     pixels = np.asarray(picture).reshape(-1, 3)
     bright = pixels[np.ptp(pixels, axis=1) > 90]
     frequent = sorted(picture.getcolors(1 << 24), reverse=True)[:8]
-    parts = [np.array([colour for _, colour in frequent]), _few(pixels, 28)]
+    parts = [np.array([colour for _, colour in frequent]), _few(pixels, colours)]
     if len(bright):
-        parts.append(_few(bright, 24, Image.Quantize.MAXCOVERAGE))  # also the rare ones
+        parts.append(_few(bright, colours * 3 // 4, Image.Quantize.MAXCOVERAGE))  # also the rare ones
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.concatenate(parts).astype(np.uint8).tobytes())
     return palette
