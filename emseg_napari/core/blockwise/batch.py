@@ -47,6 +47,11 @@ class BatchJobs:
         """Address of the scheduler."""
         return str(self._cluster.scheduler_address)
 
+    @property
+    def workers(self) -> int:
+        """How many there are once all jobs are at work."""
+        return self._plan.jobs * self._plan.processes
+
     def submit_missing(self) -> None:
         """Submit the jobs that have not been yet, and again those that have ended."""
         self._forget_ended()
