@@ -1,8 +1,8 @@
 """Block-wise processing by the workers of a Dask scheduler.
 
-Every worker has a few blocks in its queue, so that none waits for this process. They are for this worker alone,
-see `ColumnQueue`; Dask itself would move blocks of deep chunks to workers that must decode these anew. The work,
-which may name many files, and what a worker is checked by travel to each worker once and not with every block.
+Every worker has a few blocks in its queue, so that none waits for this process. They are for this worker
+alone, see `ColumnQueue`: Dask would move some to others, which would decode the same chunks. The work, which
+may name many files, and what a worker is checked by travel to each worker once and not with every block.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ class DaskRunner:
         """Process all blocks."""
         self._left = len(blocks)
         self._wait_for_workers()
-        self._queue = ColumnQueue(work, blocks, max(len(self._threads), self._jobs.workers if self._jobs else 0))
+        expected = self._jobs.workers if self._jobs else 0
+        self._queue = ColumnQueue(work, blocks, max(len(self._threads), expected))
         self._progress.restart_clock()
         while self._left:
             self._check()
@@ -137,13 +138,13 @@ class DaskRunner:
     def _submit(self) -> None:
         """Send as many blocks as the workers have room for, those of one together: that is faster."""
         for address, blocks in self._taken().items():
-            first, *rest = numbers = [next(self._numbers) for _ in blocks]
+            numbers = [next(self._numbers) for _ in blocks]
             futures = self._client.map(
                 pickle.loads,
                 [self._task.payload(block) for block in blocks],
                 buffers=[self._work],
                 key=[f"{self._name}-{number:012d}" for number in numbers],  # they decide the order
-                priority=-first,
+                priority=-numbers[0],
                 pure=False,
                 workers=[address],
             )
@@ -228,7 +229,8 @@ class DaskRunner:
             if refused:
                 self._progress.message(refused)
         with suppress(OSError):  # the scheduler is lost, which `_check` reports next
-            threads = self._client.sync(self._client.scheduler.ncores_running)  # of workers that are not paused
+            # Paused workers count as gone: they begin nothing.
+            threads = self._client.sync(self._client.scheduler.ncores_running)
             if not threads and self._progress.workers != 0:
                 self._progress.message(self._no_workers())
             gone = {address: n for address, n in self._threads.items() if address not in threads}
@@ -239,14 +241,15 @@ class DaskRunner:
 
     def _take_back(self, address: str, threads: int) -> None:
         """Take back the blocks of a worker that is gone, unless too many have gone over one."""
-        keys = [
-            key for key, one in self._pending.items() if one.address == address and not _is_known(one.future)
-        ]
-        self._client.cancel([self._pending[key].future for key in keys])
-        blocks = [self._pending.pop(key).block for key in keys]
-        self._in_hand[address] -= len(blocks)
-        again = [block for block in blocks[:threads] if not self._has_failed(block)]
-        self._queue.put_back(address, again + blocks[threads:])
+        sent = {key: one for key, one in self._pending.items() if one.address == address}
+        taken = {key: one for key, one in sent.items() if not _is_known(one.future)}
+        in_work = [key for key, one in taken.items() if one.future.status == "pending"][:threads]
+        self._client.cancel([one.future for one in taken.values()])
+        for key in taken:
+            del self._pending[key]
+        self._in_hand[address] -= len(taken)
+        failed = {key for key in in_work if self._has_failed(taken[key].block)}
+        self._queue.put_back(address, [one.block for key, one in taken.items() if key not in failed])
 
     def _has_failed(self, block: Block) -> bool:
         """Count a worker that is gone over a block, and say whether these are too many, as Dask would."""

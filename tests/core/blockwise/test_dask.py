@@ -264,26 +264,28 @@ def test_a_deep_chunk_is_decoded_by_one_worker_or_by_two_where_there_is_one_laye
     assert list(pixels.in_all().values()) == [most] * (48 // depth * 4)
 
 
-def test_a_column_of_a_killed_worker_is_decoded_once_more(own_hands, output):
+def test_a_column_of_a_killed_worker_is_decoded_once_more_at_most(own_hands, output):
     reading, blocks, pixels = ReadingSlabs.counted(8, output)
     doomed = own_hands.start_worker()
     own_hands.start_worker()
     wait_for_workers(own_hands.address, 2)
     report = after(6, [], lambda: os.kill(doomed.pid, signal.SIGKILL))
     assert run_blocks(reading, blocks, Scheduler(own_hands.address), JobContext(report)) == []
-    assert sorted(pixels.in_all().values())[-5:] == [1, 2, 2, 2, 2]
+    decoded = sorted(pixels.in_all().values())
+    assert len(decoded) == 6 * 4
+    assert decoded[-5:] <= [1, 2, 2, 2, 2]
 
 
 def test_a_block_over_which_workers_die_is_told_and_all_others_are_done(own_hands, output):
     import dask
 
-    for _ in range(2):
+    for _ in range(3):
         own_hands.start_worker()
-    wait_for_workers(own_hands.address, 2)
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        (failure,) = run_blocks(Deadly(output), cubes(8), Scheduler(own_hands.address))
+    wait_for_workers(own_hands.address, 3)
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+        (failure,) = run_blocks(Deadly(output, 0.1), cubes(8), Scheduler(own_hands.address))
     assert failure.index == (3, 0, 0)
-    assert failure.text.startswith("1 workers died while they processed it")
+    assert failure.text.startswith("2 workers died while they processed it")
     assert written(output) == [0, 1, 2, 4, 5, 6, 7]
 
 
