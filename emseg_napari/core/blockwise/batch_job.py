@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# From the start of its script to its worker: a worker that finds no scheduler ends after a minute, and a start
-# from a slow network takes some more. Killed together with its machine, it never comes.
+# From the start of a job's script to its worker, which ends by itself if it finds no scheduler for a minute, and
+# starts from a network that may be slow. If it is killed with its machine, it never comes.
 SECONDS_TO_COME = 600.0
 
 
