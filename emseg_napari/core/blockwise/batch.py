@@ -119,8 +119,8 @@ class BatchJobs:
             settings = f"; 'log-directory' in Dask's settings ({DASK_SETTINGS}) is its place"
             minutes = batch_job.SECONDS_TO_COME / 60
             raise UserError(
-                f"All jobs that {self._plan.system} took ended, or ran for {minutes:g} minutes, before a worker "
-                "of theirs came, those too that were submitted again. The output of job "
+                f"All jobs that {self._plan.system} took ended, or ran for {minutes:g} minutes, before a "
+                "worker of theirs came, those too that were submitted again. The output of job "
                 f"{taken[-1].job_id} says why" + (f", in {folder}." if folder else f"{settings}.")
             )
 

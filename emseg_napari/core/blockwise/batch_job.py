@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# From the start of a job's script to its worker, which ends by itself if it finds no scheduler for a minute, and
-# starts from a network that may be slow. If it is killed with its machine, it never comes.
+# From the start of a job's script to its worker, which may be read from a slow network, and ends by itself if
+# it finds no scheduler for a minute. If it is killed with its machine, it never comes.
 SECONDS_TO_COME = 600.0
 
 

@@ -409,7 +409,7 @@ def test_jobs_that_end_at_once_again_and_again_are_a_sentence(
     user = {"job-script-prologue": ["exit 1"], "log-directory": folder and str(tmp_path / folder)}
     with (
         dask.config.set({f"jobqueue.slurm.{name}": value for name, value in user.items()}),
-        pytest.raises(UserError, match=rf"All jobs that slurm took ended .* The output of job \d+ {said}"),
+        pytest.raises(UserError, match=rf"All jobs that slurm took ended, .* The output of job \d+ {said}"),
     ):
         run_blocks(Writing(output), cubes(4), Scheduler("slurm", 1))
     assert len(slurm.jobs()) == 3
