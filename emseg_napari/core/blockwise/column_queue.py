@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 
 from emseg_napari.core.blockwise.work import Block, BlockWork
 
 
 class ColumnQueue:
-    """Blocks that no worker has, in runs, each of which is for one worker.
+    """Blocks that no worker has, in columns (see `BlockWork`), each of which is for one worker.
 
-    A run is a column (see `BlockWork`), whose chunks of the input its worker decodes once. Where there are
-    two workers or more for every column, it is half of one, so that half of the workers are not idle. So
-    however many workers there are, a chunk is decoded twice at most, and once more for every worker that is
-    lost with a part of its column. At the end a worker is idle for as long as one column takes.
+    So however many workers there are, a chunk of the input is decoded once, and once more for every worker
+    that is lost with a part of its column. At the end a worker is idle for as long as one column takes.
 
     Parameters
     ----------
     work : BlockWork
     blocks : iterable of Block
         In their order, those of a column one after the other; few are made before they are taken.
-    workers : int
-        How many there are.
     """
 
-    def __init__(self, work: BlockWork, blocks: Iterable[Block], workers: int) -> None:
+    def __init__(self, work: BlockWork, blocks: Iterable[Block]) -> None:
         self._column_of = getattr(work, "column", lambda block: block.index)
-        self._runs = _halved_if_few(self._columns(blocks), workers // 2)
+        self._runs = self._columns(blocks)
         self._returned: deque[deque[Block]] = deque()
         self._held: dict[Hashable, deque[Block]] = {}  # by worker: the rest of its run
 
@@ -45,15 +41,3 @@ class ColumnQueue:
 
     def _columns(self, blocks: Iterable[Block]) -> Iterator[deque[Block]]:
         return (deque(column) for _, column in groupby(blocks, self._column_of))
-
-
-def _halved_if_few(columns: Iterator[deque[Block]], few: int) -> Iterator[deque[Block]]:
-    """Yield columns; the halves of each if there are no more than `few`."""
-    first = list(islice(columns, few + 1))
-    if len(first) > few:
-        yield from first
-        yield from columns
-        return
-    for column in first:
-        middle = len(column) // 2
-        yield from (deque(half) for half in (list(column)[:middle], list(column)[middle:]) if half)

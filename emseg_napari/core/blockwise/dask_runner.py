@@ -114,8 +114,7 @@ class DaskRunner:
         """Process all blocks."""
         self._left = len(blocks)
         self._wait_for_workers()
-        expected = self._jobs.workers if self._jobs else 0
-        self._queue = ColumnQueue(work, blocks, max(len(self._threads), expected))
+        self._queue = ColumnQueue(work, blocks)
         self._progress.restart_clock()
         while self._left:
             self._check()

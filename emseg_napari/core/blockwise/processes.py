@@ -85,7 +85,7 @@ class Workers:
         self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
         task, deaths = pickled(work, pickle.dumps), Counter[tuple[int, ...]]()
-        waiting = ColumnQueue(work, blocks, self._count)
+        waiting = ColumnQueue(work, blocks)
         self._start_missing()
         for worker in self._workers:
             worker.send(task)
