@@ -10,7 +10,7 @@ from pathlib import Path
 def command(module: str, *words: str) -> list[str]:
     """Return the command that runs a module.
 
-    Nothing comes from the working folder (-P): a random.py that lies beside the user's images is not Python's.
+    Nothing comes from the working folder (-P): a random.py beside the user's images is not Python's.
     """
     return [sys.executable, "-P", "-m", module, *words]
 

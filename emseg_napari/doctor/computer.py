@@ -111,7 +111,9 @@ def gpu() -> Finding:
 
 def letters() -> Finding:
     """Return the locale, and whether names of files may hold any letters."""
-    asked = next((os.environ[one] for one in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(one)), "not set")
+    asked = next(
+        (os.environ[one] for one in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(one)), "not set"
+    )
     encoding = sys.getfilesystemencoding()
     value = f"{asked}, names of files in {encoding}"
     if encoding.lower() not in ("utf-8", "utf8"):

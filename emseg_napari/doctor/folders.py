@@ -61,7 +61,7 @@ def folder(name: str, path: Path, what: str, otherwise: str) -> Finding:
     free = shutil.disk_usage(there).free
     value = f"{path}: can be written, {free / 1e9:.0f} GB free"
     if free < _LEAST_GB * 1e9:
-        return problem(name, value, f"The disk of {there} is nearly full.", f"Free some space. {otherwise}".strip())
+        return problem(name, value, f"The disk of {there} is nearly full.", f"Free some space. {otherwise}")
     if free < _ENOUGH_GB * 1e9:
         return note(name, value, f"The disk of {there} has little room for runs and predictions.")
     return Finding(name, value)

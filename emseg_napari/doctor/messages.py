@@ -69,7 +69,7 @@ _KNOWN: tuple[tuple[str, Advice], ...] = (
         r"No protocol specified|[Aa]uthorization required|Invalid MIT-MAGIC-COOKIE",
         Advice(
             "The screen refuses this user: it belongs to another one.",
-            "Start emseg as the user who is logged in at the screen, without sudo; over the network with ssh -X.",
+            "Start emseg as the user who is logged in, without sudo; over the network, connect with ssh -X.",
         ),
     ),
     (
@@ -95,8 +95,8 @@ _KNOWN: tuple[tuple[str, Advice], ...] = (
         r"Could not (?:find|load) the Qt platform plugin",
         Advice(
             "Qt does not find its own parts, or those of another Qt.",
-            "Remove QT_PLUGIN_PATH and QT_QPA_PLATFORM_PLUGIN_PATH from the environment; else install Qt again: "
-            "pip install --force-reinstall PyQt6 PyQt6-Qt6.",
+            "Remove QT_PLUGIN_PATH and QT_QPA_PLATFORM_PLUGIN_PATH from the environment, or install Qt "
+            "again: pip install --force-reinstall PyQt6 PyQt6-Qt6.",
         ),
     ),
     (
@@ -131,6 +131,4 @@ def recognised(text: str) -> Advice | None:
 
 def lacking(libraries: list[str]) -> Advice:
     """Return what to say of libraries that are missing."""
-    return Advice(
-        f"Libraries of the system are missing: {', '.join(libraries)}.", installing(libraries)
-    )
+    return Advice(f"Libraries of the system are missing: {', '.join(libraries)}.", installing(libraries))

@@ -106,9 +106,7 @@ def _reason(found: Probe, package: str) -> Advice:
         return lacking(missing)
     last = (found.said.strip().splitlines() or ["it said nothing"])[-1][:200]
     # what is not known is no reason for `emseg demo` not to try: it has no action
-    return recognised(found.said) or Advice(
-        f"Qt does not start here (exit code {found.code}): {last}", ""
-    )
+    return recognised(found.said) or Advice(f"Qt does not start here (exit code {found.code}): {last}", "")
 
 
 def _opengl(found: Probe) -> Finding:
@@ -118,7 +116,7 @@ def _opengl(found: Probe) -> Finding:
             return problem(
                 "OpenGL",
                 "none",
-                f"QT_QPA_PLATFORM is {facts['platform']}, on which there is no OpenGL, with which napari draws.",
+                f"QT_QPA_PLATFORM is {facts['platform']}, where there is no OpenGL, with which napari draws.",
                 "Remove QT_QPA_PLATFORM from the environment.",
             )
         return problem("OpenGL", "none", *(recognised(found.said) or NO_OPENGL))
