@@ -12,7 +12,7 @@ from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import parsed_location
 from emseg_napari.core import child
 from emseg_napari.core.jobs import UserError
-from emseg_napari.doctor.screen import obstacle
+from emseg_napari.doctor.checks import obstacle
 from emseg_napari.io.address import Address
 
 

@@ -11,6 +11,7 @@ import typer
 
 from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import JsonOption, parsed_path
+from emseg_napari.cli.reporting import quiet_libraries
 from emseg_napari.cli.streams import echo
 from emseg_napari.doctor.checks import checks
 from emseg_napari.doctor.finding import Finding
@@ -32,13 +33,14 @@ def doctor(
 ) -> None:
     """Check this installation, and say what to do about what does not work."""
     found: list[Finding] = []
-    for title, check in checks(runs).items():
-        if not as_json:
-            echo(title)
-        for finding in check():
-            found.append(finding)
+    with quiet_libraries():
+        for title, check in checks(runs).items():
             if not as_json:
-                echo(_line(finding))
+                echo(title)
+            for finding in check():
+                found.append(finding)
+                if not as_json:
+                    echo(_line(finding))
     echo(json.dumps({"findings": [asdict(one) for one in found]}) if as_json else _summary(found))
     raise typer.Exit(int(any(one.state == "problem" for one in found)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from emseg_napari.doctor.finding import Finding, problem
@@ -25,6 +26,14 @@ def checks(runs: Path | None = None) -> dict[str, Callable[[], Iterator[Finding]
         "Folders": partial(_guarded, partial(_folders, runs)),
         "Computing (takes about half a minute)": partial(_guarded, _computing),
     }
+
+
+def obstacle() -> Finding | None:
+    """Return why napari's window would not open here; None if it would, or if the reason is not known."""
+    from emseg_napari.doctor import folders, screen, versions
+
+    found = chain([versions.binding()], screen.findings(), folders.of_napari())
+    return next((one for one in found if one.state == "problem" and one.action), None)
 
 
 def _versions() -> Iterator[Finding]:

@@ -111,7 +111,8 @@ _KNOWN: tuple[tuple[str, Advice], ...] = (
         ),
     ),
     (
-        r"exit code -9\b|Out of memory|MemoryError|bad_alloc|[Cc]annot allocate memory|OOM when allocating",
+        r"exit code -9\b|Out of memory|MemoryError|bad_alloc|[Cc]annot allocate memory|OOM when allocating"
+        r"|failed to map segment from shared object(?!: Operation not permitted)",
         NO_MEMORY,
     ),
     (

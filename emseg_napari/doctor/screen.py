@@ -46,13 +46,6 @@ def findings() -> Iterator[Finding]:
     yield from described(probe(), _package(qt))
 
 
-def obstacle() -> Finding | None:
-    """Return why napari's window would not open here; None if it would, or if the reason is not known."""
-    qt = binding()
-    found = [qt] if qt.state == "problem" else findings()
-    return next((one for one in found if one.state == "problem" and one.action), None)
-
-
 def no_screen() -> Finding | None:
     """Return the problem that there is no screen; None if there may be one."""
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
