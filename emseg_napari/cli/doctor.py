@@ -17,7 +17,7 @@ from emseg_napari.doctor.checks import checks
 from emseg_napari.doctor.finding import Finding
 
 _WIDTH = 80
-_NAME = 16
+_NAME = 17
 _TITLES = {"note": "Notes", "problem": "Problems"}
 
 

@@ -18,7 +18,7 @@ from emseg_napari.doctor.finding import Finding, note, problem
 from emseg_napari.doctor.messages import NO_MEMORY, recognised
 
 # Measured on 1 December 2026, Linux, two cores: a training with the default settings takes 1.1 GB, and napari
-# with the dock and the sample phantom 0.8 GB.
+# with the dock and the sample phantom 0.7 GB.
 _LEAST_GB, _ENOUGH_GB = 2, 4
 
 
@@ -73,10 +73,10 @@ def memory() -> Finding:
         value += f"; ulimit -v allows {_gb(most)}"
     least = min(free, most or free)
     if least < _LEAST_GB * 1e9:
-        sentence = "Too little: a training of the usual size takes 1.1 GB and the window 0.8 GB."
+        sentence = "Too little: a training of the usual size takes 1.1 GB and the window 0.7 GB."
         return problem("memory", value, sentence, NO_MEMORY.action)
     if least < _ENOUGH_GB * 1e9:
-        sentence = "Enough for small stacks: a training takes 1.1 GB and the window 0.8 GB beside the images."
+        sentence = "Enough for small stacks: a training takes 1.1 GB and the window 0.7 GB beside the images."
         return note("memory", value, sentence, "Close other programs before large ones.")
     return Finding("memory", value)
 

@@ -15,14 +15,13 @@ from emseg_napari.core.user_folder import config_folder
 from emseg_napari.doctor.finding import Finding, note, problem
 
 _LEAST_GB, _ENOUGH_GB = 1, 5
-# What to do besides mending permissions or removing files, by what lies in a folder.
-_OTHERWISE = {
-    "runs": "choose another folder on page Train",
-    "unsaved work": "set EMSEG_DATA_DIR to a folder that is yours",
-    "settings": "set EMSEG_CONFIG_DIR to a folder that is yours",
-    "napari's settings": "set XDG_CONFIG_HOME (Linux) to a folder that is yours",
-    "napari's icons": "set XDG_CACHE_HOME (Linux) to a folder that is yours",
-    "temporary files": "set TMPDIR to a folder that is yours",
+# Variables of the environment that move what lies in a folder.
+_MOVED_BY = {
+    "unsaved work": "EMSEG_DATA_DIR",
+    "settings": "EMSEG_CONFIG_DIR",
+    "napari's settings": "XDG_CONFIG_HOME",
+    "napari's icons": "XDG_CACHE_HOME",
+    "temporary files": "TMPDIR",
 }
 
 
@@ -56,8 +55,8 @@ def _of_napari() -> dict[str, Path]:
 def _temporary() -> dict[str, Path]:
     try:
         return {"temporary files": Path(tempfile.gettempdir())}
-    except OSError:  # none can be written: the system's is shown
-        return {"temporary files": Path(os.environ.get("TMPDIR") or os.path.abspath(os.sep) + "tmp")}
+    except OSError:  # none of those that Python tries can be written
+        return {"temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
 
 
 def _by_place(folders: Mapping[str, Path]) -> Iterator[Finding]:
@@ -71,8 +70,11 @@ def _by_place(folders: Mapping[str, Path]) -> Iterator[Finding]:
 
 def _place(there: Path, names: list[str]) -> Finding:
     """Return whether a folder that exists can be written and has room for what belongs there."""
-    others = "; ".join(_OTHERWISE[name] for name in names if name in _OTHERWISE)
     listed = ", ".join(names)
+    variables = ", ".join(_MOVED_BY[name] for name in names if name in _MOVED_BY)
+    elsewhere = (
+        f"or name other folders in the environment: {variables}." if variables else "or choose another."
+    )
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
@@ -80,14 +82,14 @@ def _place(there: Path, names: list[str]) -> Finding:
         return problem(
             names[0],
             f"{there}: cannot be written",
-            f"Nothing can be written in {there} ({error.strerror or error}), where these belong: {listed}.",
-            f"Make that folder yours: sudo chown -R $USER {there}; or {others or 'choose another'}.",
+            f"Nothing can be written in {there} ({error.strerror or error}), where this belongs: {listed}.",
+            f"Make that folder yours (Linux, macOS: sudo chown -R $USER {there}), {elsewhere}",
         )
     free = shutil.disk_usage(there).free
     value = f"{there}: can be written, {free / 1e9:.0f} GB free" + f" ({listed})" * (len(names) > 1)
     if free < _LEAST_GB * 1e9:
-        sentence = f"The disk of {there} is nearly full, where these belong: {listed}."
-        return problem(names[0], value, sentence, f"Free some space; or {others or 'choose another'}.")
+        sentence = f"The disk of {there} is nearly full, where this belongs: {listed}."
+        return problem(names[0], value, sentence, f"Free some space, {elsewhere}")
     if free < _ENOUGH_GB * 1e9:
         return note(names[0], value, f"The disk of {there} has little room for runs and predictions.")
     return Finding(names[0], value)
