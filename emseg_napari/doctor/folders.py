@@ -72,9 +72,7 @@ def _place(there: Path, names: list[str]) -> Finding:
     """Return whether a folder that exists can be written and has room for what belongs there."""
     listed = ", ".join(names)
     variables = ", ".join(_MOVED_BY[name] for name in names if name in _MOVED_BY)
-    elsewhere = (
-        f"or name other folders in the environment: {variables}." if variables else "or choose another."
-    )
+    elsewhere = f"or name other folders in the environment: {variables}." if variables else "or use another."
     try:
         with tempfile.TemporaryFile(dir=there):
             pass

@@ -86,7 +86,12 @@ def described(found: Probe, package: str) -> Iterator[Finding]:
     if not facts:
         yield problem("Qt", "does not start", *_reason(found, package))
         return
-    yield Finding("Qt", f"{facts['qt']} on {facts['platform']}")
+    value = f"{facts['qt']} on {facts['platform']}"
+    if facts["platform"] in ("offscreen", "minimal"):
+        sentence = f"QT_QPA_PLATFORM is {facts['platform']}: windows would open, but not be seen."
+        yield problem("Qt", value, sentence, "Remove QT_QPA_PLATFORM from the environment.")
+        return
+    yield Finding("Qt", value)
     yield _opengl(found)
     if not facts["fonts"] or "Fontconfig error" in found.said:
         yield (note if facts["fonts"] else problem)("fonts", f"{facts['fonts']} families", *NO_FONTS)
@@ -105,13 +110,6 @@ def _reason(found: Probe, package: str) -> Advice:
 def _opengl(found: Probe) -> Finding:
     facts = found.facts
     if "renderer" not in facts:
-        if facts["platform"] in ("offscreen", "minimal", "vnc"):
-            return problem(
-                "OpenGL",
-                "none",
-                f"QT_QPA_PLATFORM is {facts['platform']}, where there is no OpenGL, with which napari draws.",
-                "Remove QT_QPA_PLATFORM from the environment.",
-            )
         return problem("OpenGL", "none", *(recognised(found.said) or NO_OPENGL))
     value = f"{facts['version']}, {facts['renderer']}"
     number = re.match(r"(\d+)\.(\d+)", facts["version"])

@@ -4,9 +4,7 @@ import pytest
 
 from emseg_napari.doctor.messages import recognised
 
-_QT_GAVE_UP = """This application failed to start because no Qt platform plugin could be initialized. Reinstalling
-the application may fix this problem.
-"""
+_GAVE_UP = "This application failed to start because no Qt platform plugin could be initialized."
 # of PyQt6 6.11 and PyQt5 5.15 on Debian 12, unless another source is named
 RECORDED = {
     "no libGL": (
@@ -24,8 +22,9 @@ RECORDED = {
     "no display, which Qt blames on a cursor library": (
         "qt.qpa.xcb: could not connect to display :77\n"
         "qt.qpa.plugin: From 6.5.0, xcb-cursor0 or libxcb-cursor0 is needed to load the Qt xcb platform "
-        'plugin.\nqt.qpa.plugin: Could not load the Qt platform plugin "xcb" in "" even though it was found.\n'
-        + _QT_GAVE_UP,
+        "plugin.\n"
+        'qt.qpa.plugin: Could not load the Qt platform plugin "xcb" in "" even though it was found.\n'
+        + _GAVE_UP,
         "cannot be reached",
         "ssh -X",
     ),
@@ -55,13 +54,13 @@ RECORDED = {
         "conda install",
     ),
     "opencv's Qt (issues of opencv-python)": (
-        'qt.qpa.plugin: Could not load the Qt platform plugin "xcb" in "/a/site-packages/cv2/qt/plugins" even '
-        "though it was found.\n" + _QT_GAVE_UP,
+        'qt.qpa.plugin: Could not load the Qt platform plugin "xcb" in "/a/cv2/qt/plugins" even '
+        "though it was found.\n" + _GAVE_UP,
         "opencv-python",
         "opencv-python-headless",
     ),
     "another platform": (
-        'qt.qpa.plugin: Could not find the Qt platform plugin "nothing" in ""\n' + _QT_GAVE_UP,
+        'qt.qpa.plugin: Could not find the Qt platform plugin "nothing" in ""\n' + _GAVE_UP,
         "QT_QPA_PLATFORM",
         "Remove",
     ),

@@ -79,7 +79,7 @@ def test_a_display_that_is_not_there_is_said(monkeypatch):
 
 
 @linux
-def test_a_kind_of_screen_without_opengl_is_said(monkeypatch):
+def test_a_kind_of_screen_that_nobody_sees_is_said(monkeypatch):
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     assert "QT_QPA_PLATFORM is offscreen" in obstacle().sentence
 
