@@ -27,10 +27,10 @@ NAPARI_0_10 = {
 def installed(monkeypatch):
     """Install packages by name and version, napari by what its record says."""
 
-    def install(napari, **versions):
+    def install(stated, /, **versions):
         versions = {name.replace("_", "-"): number for name, number in versions.items()}
         record = Message()
-        for extra in napari["extras"]:
+        for extra in stated["extras"]:
             record["Provides-Extra"] = extra
 
         def version(name):
@@ -40,7 +40,7 @@ def installed(monkeypatch):
 
         monkeypatch.setattr(metadata, "version", version)
         monkeypatch.setattr(metadata, "metadata", lambda name: record)
-        monkeypatch.setattr(metadata, "requires", lambda name: napari["requires"])
+        monkeypatch.setattr(metadata, "requires", lambda name: stated["requires"])
 
     return install
 
@@ -77,9 +77,7 @@ def test_a_version_that_napari_excludes_is_a_problem(installed, versions, words)
     installed(NAPARI_0_10, napari="0.10.0", **versions)
     found = binding({})
     assert found.state == "problem"
-    assert words in found.sentence.replace(",!=6.11.0", ",!=6.11.0").replace(
-        "!=6.11.1,!=6.11.0", "!=6.11.0,!=6.11.1"
-    )
+    assert words in found.sentence
 
 
 def test_no_binding_at_all(installed):
