@@ -1,5 +1,5 @@
 """The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``,
-``demo`` and ``model export|import|list|info``.
+``doctor``, ``demo`` and ``model export|import|list|info``.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an internal error,
 2 an error that the user can correct, 130 stopped with Ctrl+C.
@@ -14,6 +14,7 @@ import typer
 
 from emseg_napari import __version__
 from emseg_napari.cli.demo import demo
+from emseg_napari.cli.doctor import doctor
 from emseg_napari.cli.evaluate import evaluate
 from emseg_napari.cli.export import export
 from emseg_napari.cli.guard import Commands
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, predict, segment, evaluate, info, export, demo):
+for _command in (train, predict, segment, evaluate, info, export, doctor, demo):
     app.command()(_command)
 app.add_typer(model, name="model")
 

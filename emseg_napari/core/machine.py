@@ -44,6 +44,12 @@ def free_memory() -> int:
     return max(0, min([psutil.virtual_memory().available, *left]))
 
 
+def memory_limit() -> int | None:
+    """Return to how many bytes control groups limit the memory; None if they do not."""
+    limits = [limit[0] for folder in _groups("memory") if (limit := _limit(folder)) is not None]
+    return min((one for one in limits if one < psutil.virtual_memory().total), default=None)
+
+
 def _groups(controller: str) -> Iterator[Path]:
     """Give the folders of the control groups that this process is in, and of those around them."""
     try:
@@ -75,12 +81,19 @@ def _left(folder: Path) -> int | None:
 
     What it holds of files that may be dropped counts as free.
     """
+    if (limit := _limit(folder)) is None:
+        return None
+    stated = _words(folder / "memory.stat")
+    held = dict(zip(stated[::2], stated[1::2], strict=False))
+    return limit[0] - limit[1] + int(held.get("total_inactive_file", held.get("inactive_file", 0)))
+
+
+def _limit(folder: Path) -> tuple[int, int] | None:
+    """Return how many bytes a group may take and how many it took; None if that is not limited."""
     for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
         most, taken = ((_words(folder / name) or [""])[0] for name in (limit, used))
         if most.isdecimal() and taken.isdecimal():
-            stated = _words(folder / "memory.stat")
-            held = dict(zip(stated[::2], stated[1::2], strict=False))
-            return int(most) - int(taken) + int(held.get("total_inactive_file", held.get("inactive_file", 0)))
+            return int(most), int(taken)
     return None
 
 

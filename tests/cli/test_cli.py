@@ -21,6 +21,7 @@ from emseg_napari.cli.reporting import quietly
 from emseg_napari.cli.train import FLAGS, _figures, _sentence
 from emseg_napari.core.jobs import Cancelled, EpochEnded, JobContext
 from emseg_napari.core.labels import INTERIOR, to_isbi
+from emseg_napari.doctor.finding import problem
 from emseg_napari.io.records import read_description
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import read_labels
@@ -483,12 +484,12 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What `emseg demo` starts, noted instead of started."""
     commands: list[list[str]] = []
 
-    def note(words: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def note(words: list[str], env: dict[str, str], check: bool) -> subprocess.CompletedProcess[str]:
         commands.append(words)
         return subprocess.CompletedProcess(words, 5)
 
+    monkeypatch.setattr(sys.modules["emseg_napari.cli.demo"], "obstacle", lambda: None)
     monkeypatch.setattr(subprocess, "run", note)
-    monkeypatch.setenv("DISPLAY", ":0")
     return commands
 
 
@@ -497,7 +498,7 @@ def test_demo_starts_the_window_in_a_process_of_its_own(
 ) -> None:
     assert CliRunner().invoke(app, ["demo", str(sample[0])]).exit_code == 5
     CliRunner().invoke(app, ["demo"])
-    module = [sys.executable, "-m", "emseg_napari.widgets.demo"]
+    module = [sys.executable, "-P", "-m", "emseg_napari.widgets.demo"]
     assert started == [[*module, str(sample[0])], module]
 
 
@@ -508,13 +509,13 @@ def test_demo_of_what_is_not_there_is_a_sentence(started: list[list[str]], tmp_p
     assert started == []
 
 
-def test_demo_without_a_screen_is_a_sentence(
+def test_demo_says_why_a_window_would_not_open_instead_of_starting_it(
     started: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.delenv("DISPLAY")
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    reason = problem("screen", "none", "There is no screen.", "Start it on a desktop.")
+    monkeypatch.setattr(sys.modules["emseg_napari.cli.demo"], "obstacle", lambda: reason)
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("emseg: The demo needs a screen")
+    said = "emseg: There is no screen. Start it on a desktop. 'emseg doctor' says more.\n"
+    assert result.stderr == said
     assert started == []
