@@ -73,7 +73,7 @@ class Story:
 def quick(monkeypatch):
     """Train a small network and leave out the export, which takes seconds."""
     monkeypatch.setattr(unet, "build", small_network)
-    monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b"network"))
+    monkeypatch.setattr(learner, "export_onnx", lambda model, path, *_: path.write_bytes(b"network"))
     monkeypatch.setattr(trainer._Training, "_score_kept", lambda self: None)
 
 
@@ -195,7 +195,7 @@ def assert_repeated_after_an_interruption(run: Run, folder: Path) -> None:
 
 @pytest.mark.slow
 def test_compact_repeats_exactly_with_its_seed_even_when_broken_off(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
+    monkeypatch.setattr(learner, "export_onnx", lambda model, path, *_: path.write_bytes(b""))
     monkeypatch.setattr(trainer._Training, "_score_kept", lambda self: None)
     assert_repeated_after_an_interruption(run, tmp_path)
 
