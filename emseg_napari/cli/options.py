@@ -107,21 +107,23 @@ def _spelling(flag: str, kind: Any) -> str:
 
 def _help(settings_class: type[Settings], name: str) -> str:
     field = settings_class.model_fields[name]
-    parts = [field.description or "", _limits(field), _default(settings_class, name)]
+    limits, default = limits_of(field), default_of(settings_class, name)
+    parts = [field.description, limits and f"Limits: {limits}.", default and f"Default: {default}."]
     return " ".join(filter(None, parts))
 
 
-def _limits(field: FieldInfo) -> str:
+def limits_of(field: FieldInfo) -> str:
+    """Return the limits of a setting in words, such as "at least 0, at most 1"; nothing without any."""
     limits = [
         f"{words} {getattr(limit, attribute)}"
         for attribute, words in _LIMITS
         for limit in field.metadata
         if hasattr(limit, attribute)
     ]
-    return f"Limits: {', '.join(limits)}." if limits else ""
+    return ", ".join(limits)
 
 
-def _default(settings_class: type[Settings], name: str) -> str:
+def default_of(settings_class: type[Settings], name: str) -> str:
     """Return the default, and those of the other recipes where they differ; nothing for None."""
     value = settings_class.model_fields[name].default
     if settings_class is TrainingSettings and name not in ("network", "start"):
@@ -132,8 +134,8 @@ def _default(settings_class: type[Settings], name: str) -> str:
         }
         different = [f"{which}: {_shown(other)}" for which, other in others.items() if other != value]
         if different:
-            return f"Default: {_shown(value)} ({', '.join(different)})."
-    return "" if value is None else f"Default: {_shown(value)}."
+            return f"{_shown(value)} ({', '.join(different)})"
+    return "" if value is None else _shown(value)
 
 
 def _shown(value: Any) -> str:
