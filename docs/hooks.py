@@ -33,9 +33,11 @@ _FENCE = re.compile(r"^( *)```[\s\S]*?^\1```", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie outside of this folder."""
+    """Add the pages that lie outside of this folder, and their pictures."""
     for path, name in OUTSIDE.items():
         files.append(File.generated(config, name, content=(CHECKOUT / path).read_text("utf-8")))
+    for picture in (CHECKOUT / "benchmarks").glob("*.png"):
+        files.append(File.generated(config, f"benchmarks/{picture.name}", abs_src_path=str(picture)))
     return files
 
 
@@ -60,8 +62,11 @@ def site_link(link: str, origin: str, page: str) -> str:
         Path of its page in the site.
     """
     target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link))
-    inside = OUTSIDE.get(target) or (target.removeprefix("docs/") if target.startswith("docs/") else None)
-    if inside is None or inside.endswith((".py", ".ipynb")):
+    if target in OUTSIDE or target.endswith(".png"):
+        inside = OUTSIDE.get(target, target.removeprefix("docs/"))
+    elif target.startswith("docs/") and target.endswith(".md"):
+        inside = target.removeprefix("docs/")
+    else:
         return ELSEWHERE + target
     return posixpath.relpath(inside, posixpath.dirname(page) or ".")
 
@@ -96,7 +101,7 @@ def settings_tables() -> str:
     ]
     parts = []
     for title, group, command in groups:
-        flags = {one.name: f"`{one.opts[0]}`" for one in commands[command].params} if command else {}
+        flags = {one.name: one.opts[0] for one in commands[command].params} if command else {}
         parts.append(_table(title, group, command, flags, options))
     return "\n\n".join(parts)
 
@@ -106,7 +111,7 @@ def _table(title: str, group: Any, command: str | None, flags: dict[str, str], o
     rows = [
         [
             field.title,
-            f"`{name}`" + (f"<br>{flags[name]}" if name in flags else ""),
+            f"{_name(name)}<br>{_name(flags[name])}" if name in flags else _name(name),
             options.default_of(group, name),
             options.limits_of(field),
             field.description,
@@ -115,6 +120,10 @@ def _table(title: str, group: Any, command: str | None, flags: dict[str, str], o
     ]
     head = ["in the window", "in Python<br>option" if flags else "in Python", "default", "limits", "what it is"]
     return f"## {title}\n\n`{group.__name__}`{by}\n\n{table([head, *rows])}"
+
+
+def _name(text: str) -> str:
+    return f'<code class="whole">{text}</code>'
 
 
 def table(rows: Iterable[list[str]]) -> str:
