@@ -1,4 +1,4 @@
-"""What the site has beside the pages in this folder: pages from elsewhere in the repository, and parts made from the code.
+"""What the site has beside the pages of this folder: pages from elsewhere, and parts made from the code.
 
 A page holds a line such as ``<!-- insert: settings -->`` where such a part goes. Pages are written as GitHub
 shows them; what Python-Markdown reads otherwise is translated here.
@@ -29,7 +29,6 @@ OUTSIDE = {
 }
 _INSERT = re.compile(r"^<!-- insert: ([\w-]+)(?: ([\w-]+))? -->$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()(?![\w+]+:|#)([^)\s#]+)(?=[)#])")
-_FENCE = re.compile(r"^( *)```[\s\S]*?^\1```", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -46,7 +45,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     name = page.file.src_uri
     origin = {page: path for path, page in OUTSIDE.items()}.get(name, f"docs/{name}")
     linked = _LINK.sub(lambda link: site_link(link[1], origin, name), markdown)
-    return _INSERT.sub(lambda line: PARTS[line[1]](*filter(None, [line[2]])), indented_by_four(linked))
+    return _INSERT.sub(lambda line: PARTS[line[1]](*filter(None, [line[2]])), with_plain_lists(linked))
 
 
 def site_link(link: str, origin: str, page: str) -> str:
@@ -62,24 +61,26 @@ def site_link(link: str, origin: str, page: str) -> str:
         Path of its page in the site.
     """
     target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link))
-    if target in OUTSIDE or target.endswith(".png"):
-        inside = OUTSIDE.get(target, target.removeprefix("docs/"))
-    elif target.startswith("docs/") and target.endswith(".md"):
-        inside = target.removeprefix("docs/")
-    else:
+    inside = OUTSIDE.get(target, target.removeprefix("docs/"))
+    is_copied = target.startswith("docs/") and not target.endswith((".py", ".ipynb"))
+    if not (target in OUTSIDE or is_copied or target.endswith(".png")):
         return ELSEWHERE + target
     return posixpath.relpath(inside, posixpath.dirname(page) or ".")
 
 
-def indented_by_four(markdown: str) -> str:
-    """Return text whose lists are nested by four spaces: GitHub is content with two or three."""
-    fences = [(fence.start(), fence.end()) for fence in _FENCE.finditer(markdown)]
-
-    def four(line: re.Match[str]) -> str:
-        fenced = any(start <= line.start() < end for start, end in fences)
-        return line[0] if fenced else "    " + line[1]
-
-    return re.sub(r"^ {2,3}(\S)", four, markdown, flags=re.MULTILINE)
+def with_plain_lists(markdown: str) -> str:
+    """Return text whose lists begin after an empty line and nest by four spaces: GitHub needs neither."""
+    lines, fenced, before = [], False, ""
+    for line in markdown.splitlines():
+        marks_fence = line.lstrip().startswith("```")
+        if not fenced and not marks_fence:
+            if re.match(r"(- |\d{1,2}\. )", line) and re.match(r"(?!- |\d{1,2}\. )\S", before):
+                lines.append("")
+            line = re.sub(r"^ {2,3}(?=\S)", "    ", line)
+        fenced ^= marks_fence
+        lines.append(line)
+        before = line
+    return "\n".join(lines)
 
 
 def settings_tables() -> str:
@@ -118,7 +119,13 @@ def _table(title: str, group: Any, command: str | None, flags: dict[str, str], o
         ]
         for name, field in group.model_fields.items()
     ]
-    head = ["in the window", "in Python<br>option" if flags else "in Python", "default", "limits", "what it is"]
+    head = [
+        "in the window",
+        "in Python<br>option" if flags else "in Python",
+        "default",
+        "limits",
+        "what it is",
+    ]
     return f"## {title}\n\n`{group.__name__}`{by}\n\n{table([head, *rows])}"
 
 
@@ -136,7 +143,9 @@ def example(name: str) -> str:
     """Return an example script and what it prints."""
     folder = DOCS / "examples"
     script, output = (folder / f"{name}{suffix}" for suffix in (".py", ".txt"))
-    return f"```python\n{script.read_text('utf-8')}```\n\nIt prints\n\n```text\n{output.read_text('utf-8')}```"
+    return (
+        f"```python\n{script.read_text('utf-8')}```\n\nIt prints\n\n```text\n{output.read_text('utf-8')}```"
+    )
 
 
 def notebook(name: str) -> str:

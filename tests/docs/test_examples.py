@@ -15,7 +15,7 @@ from helpers.pages import DOCS
 SCRIPTS = sorted((DOCS / "examples").glob("*.py"))
 NOTEBOOK = DOCS / "notebooks" / "whole_loop.ipynb"
 SHORT_TRAINING = {"epochs": 1, "steps_per_epoch": 2, "patch_px": 64, "batch_size": 1}
-SHORTER = {name: SHORT_TRAINING for name in ("train_and_predict", "compare_two_runs")}
+SHORTER = dict.fromkeys(("train_and_predict", "compare_two_runs"), SHORT_TRAINING)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,9 +59,8 @@ def executed(tmp_path: Path, parameters: str | None = None) -> nbformat.Notebook
 
 def outputs(notebook: nbformat.NotebookNode) -> list[list[str]]:
     """The kinds of outputs of each cell."""
-    kinds = ("image/png", "text/plain")
     return [
-        [next((kind for kind in kinds if kind in one.get("data", {})), one.output_type) for one in cell.outputs]
+        ["picture" if "image/png" in one.get("data", {}) else one.output_type for one in cell.outputs]
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]

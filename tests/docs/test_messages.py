@@ -18,11 +18,11 @@ def said() -> str:
     """Every text of the program, with a sign for what varies, a line each."""
     lines = []
     for path in (CHECKOUT / "emseg_napari").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in (one for one in nodes if isinstance(one, ast.JoinedStr | ast.Constant)):
             parts = node.values if isinstance(node, ast.JoinedStr) else [node]
-            values = [getattr(part, "value", None) if isinstance(part, ast.Constant) else VARIES for part in parts]
-            if all(isinstance(value, str) for value in values):
-                lines.append("".join(values).replace("\n", " "))
+            texts = [part.value if isinstance(part, ast.Constant) else VARIES for part in parts]
+            lines.append("".join(map(str, texts)).replace("\n", " "))
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """Every command and every Python block of the pages, run in their order on a small stack.
 
-Commands that need a screen, a network or a cluster stand in blocks of the language "text"; `tests/test_readme.py`
-checks that they exist with their options.
+Commands that need a screen, a network or a cluster stand in blocks of the language "text", of which
+`tests/test_readme.py` checks the options.
 """
 
 import shlex
