@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
 from emseg_napari.cli import app
+from helpers.pages import COMING
 from helpers.paths import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text("utf-8")
@@ -17,10 +19,16 @@ PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
 HOME = "https://github.com/emseg/emseg-napari/blob/main/"
 RAW = "https://raw.githubusercontent.com/emseg/emseg-napari/main/"
 BLOCKS = re.compile(r"^ *```[\s\S]*?^ *```|(?:^    [^\n]*\n)+", re.MULTILINE)  # fenced, or indented
-OPTIONS = {
-    name: {"--help", *(flag for option in command.params for flag in (*option.opts, *option.secondary_opts))}
-    for name, command in get_command(app).commands.items()
-}
+
+
+def options_of(command: Any) -> set[str]:
+    """The options of a command; of a group those of all its commands."""
+    parts = getattr(command, "commands", {}).values()
+    own = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
+    return {"--help"} | own.union(*map(options_of, parts))
+
+
+OPTIONS = {name: options_of(command) for name, command in get_command(app).commands.items()}
 
 
 def links(page: Path) -> list[str]:
@@ -108,7 +116,7 @@ def test_every_page_of_docs_can_be_reached_from_the_readme():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_of_a_page_exist_with_their_options(page):
     for command, flags in commands(page):
-        if command != "COMMAND":
+        if command not in COMING - set(OPTIONS):
             assert command in OPTIONS
             assert flags - OPTIONS[command] == set(), command
 

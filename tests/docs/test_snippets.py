@@ -11,13 +11,15 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from emseg_napari.cli import app
 from emseg_napari.core.labels import BOUNDARY, to_isbi
 from emseg_napari.io.samples import phantom
 from helpers.engines import WarmEngine
-from helpers.pages import PAGES, blocks, name_of
+from helpers.pages import COMING, PAGES, blocks, name_of
+from helpers.tiny_runs import tiny_network_run
 
 pytestmark = pytest.mark.keras
 
@@ -44,7 +46,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "brain.tif": image,
         "labels.tif": to_isbi(labels),
         "white-membranes.tif": np.where(labels == BOUNDARY, 255, 0).astype(np.uint8),
-        "cells.tif": cells,
+        "cell-numbers.tif": cells,
         "area-lists.tif": np.where(cells == 4, -1, cells).astype(np.int16),
     }
     for name, stack in stacks.items():
@@ -53,12 +55,18 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, datasets in containers.items():
         with h5py.File(tmp_path / name, "w") as file:
             file.update(datasets)
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "out").mkdir()
+    tifffile.imwrite(tmp_path / "stacks" / "one.tif", image[:1], photometric="minisblack")
+    tiny_network_run(tmp_path / "my-run")
     monkeypatch.chdir(tmp_path)
 
 
 def run_commands(text: str) -> None:
     for line in text.splitlines():
         program, *words = shlex.split(line)
+        if words[0] in COMING - set(get_command(app).commands):
+            continue
         assert program == "emseg", f"cannot be tried, so it belongs into a block of the language text: {line}"
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, f"{line}\n{done.output}"
