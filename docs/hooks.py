@@ -149,9 +149,9 @@ def example(name: str) -> str:
 
 
 def notebook(name: str) -> str:
-    """Return the cells of a notebook with their outputs."""
+    """Return the cells of a notebook with their outputs, without its title."""
     cells = json.loads((DOCS / "notebooks" / f"{name}.ipynb").read_text("utf-8"))["cells"]
-    return "\n\n".join(part for cell in cells for part in _cell(cell))
+    return "\n\n".join(part for cell in cells for part in _cell(cell)).split("\n", 1)[1]
 
 
 def _cell(cell: dict[str, Any]) -> list[str]:
