@@ -61,7 +61,10 @@ def export(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Write labelled slices and their images for other programs: 0 = boundary, 255 = interior."""
+    """Write labelled slices and their images for other programs.
+
+    In the labels 0 = boundary, 255 = interior.
+    """
     file_format = "numbered PNGs" if numbered_pngs else "TIFF stack"
     given = given_values(ExportSettings, options)
     settings = validated(ExportSettings, which="labelled", file_format=file_format, **given)

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from emseg_napari import __version__
+from emseg_napari.cli.help import write_overview
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo, escape_what_cannot_be_written
 from emseg_napari.core.jobs import ShouldStop, UserError
@@ -29,6 +30,10 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 class Commands(TyperGroup):
     """The commands; unknown words are reported in one sentence, as any other mistake."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help that lists the commands."""
+        write_overview(self, ctx, formatter)
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run the command line, and exit with its code."""

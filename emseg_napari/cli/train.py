@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from emseg_napari.cli.completion import runs
 from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     ConventionOption,
@@ -59,6 +60,7 @@ def train(
         Path | None,
         typer.Option(
             parser=parsed_run,
+            autocompletion=runs,
             metavar="RUN",
             help="Repeat this run step by step: its settings and its learning rates.",
         ),
@@ -66,7 +68,7 @@ def train(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Train a network on the labelled slices of a stack and write a run folder."""
+    """Train a network on labelled slices and write a run folder."""
     given = given_values(TrainingSettings, options)
     resumed = _resumed(output, given) if resume else None
     settings = resumed.settings if resumed else _new(output, given, replay)

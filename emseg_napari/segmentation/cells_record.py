@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emseg_napari.io.records import SEGMENT_SOFTWARE
 from emseg_napari.io.source_id import origin
-from emseg_napari.segmentation.boundary import Boundary
 from emseg_napari.settings import CellSettings
+
+if TYPE_CHECKING:
+    from emseg_napari.segmentation.boundary import Boundary  # loads scikit-image
 
 # What the record of a prediction states of its cells, too: by it `emseg evaluate` knows the run.
 INHERITED = ("run", "run_folder", "image", "slices", "fingerprints")

@@ -14,7 +14,6 @@ from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.earlier_run import STARTER_NETWORK, mark_of
 from emseg_napari.models.run import Run, RunRecord, starter_folder, versions
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training.patches import network_scale
 
 # By what V_rand and V_info of a handful of slices differ by chance, and pixel accuracy.
 BY_CHANCE = 0.01
@@ -33,6 +32,8 @@ _FLOOD_SHARE, _FLOOD_FACTOR = 1 / 3, 1.5
 
 def new_record(image: Stack, settings: TrainingSettings, **fields: Any) -> RunRecord:
     """Return the record of a run on an image (z, y, x), with other fields as given."""
+    from emseg_napari.training.patches import network_scale  # loads scipy, which `emseg --help` does without
+
     return RunRecord(
         versions=versions(),
         scale=network_scale(settings, image.shape[1:]),
