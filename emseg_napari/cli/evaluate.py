@@ -74,7 +74,7 @@ def evaluate(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Score a prediction against labels as the ISBI 2012 challenge does."""
+    """Score a prediction with the measures of ISBI 2012."""
     started, holds = time.monotonic(), checked_kind(kind, interior)
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
     found = _read(prediction, labels, holds, missing_is_empty)

@@ -72,20 +72,25 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             command(*arguments, **options)
         except typer.Exit:
             raise
-        except UserError as error:
-            _leave(sentence_of(error), MISTAKE)
         except Stopped as error:
             _leave(str(error), STOPPED)
         except KeyboardInterrupt:
             _leave("Stopped; nothing was written.", STOPPED)
-        except MemoryError:
-            _leave("Out of memory; use fewer slices, smaller patches or a smaller batch.", MISTAKE)
-        except OSError as error:
-            _leave(_about(error), MISTAKE)
         except Exception as error:
-            _leave(_fault(error), FAULT)
+            _leave(*reason_of(error))
 
     return run
+
+
+def reason_of(error: Exception) -> tuple[str, int]:
+    """Return the sentence that says what went wrong, and the exit code of a command that ends with it."""
+    if isinstance(error, UserError):
+        return sentence_of(error), MISTAKE
+    if isinstance(error, MemoryError):
+        return "Out of memory; use fewer slices, smaller patches or a smaller batch.", MISTAKE
+    if isinstance(error, OSError):
+        return _about(error), MISTAKE
+    return _fault(error), FAULT
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def segment(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Divide a boundary probability into cells and write their numbers."""
+    """Divide a boundary probability into numbered cells."""
     holds = checked_kind(kind, interior)
     settings = validated(CellSettings, **given_values(CellSettings, options))
     output = local_path(output)

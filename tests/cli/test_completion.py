@@ -68,6 +68,8 @@ def test_completion_loads_nothing_heavy(tmp_path: Path) -> None:
 def test_the_script_of_a_shell_is_shown(shell: str) -> None:
     program = "import sys; sys.argv[1:] = ['--show-completion', *sys.argv[1:]]; " + PROGRAM
     environment = os.environ | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    done = subprocess.run([sys.executable, "-c", program, shell], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, shell], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "_EMSEG_COMPLETE" in done.stdout
