@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import typer
 
@@ -25,6 +25,7 @@ from emseg_napari.io.open import display_name, open_volume
 
 Predict = Callable[[PredictTask], Predicted]
 Status = Literal["done", "skipped", "failed"]
+_STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def _outcome(task: PredictTask, predict: Predict, clock: _Clock, number: int) ->
     name = f"file {number + 1} of {len(clock.voxels)}, {display_name(task.image)}"
     try:
         found = predict(replace(task, shown=lambda context: clock.shown(context, number, name), resumes=True))
+    except Stopped:
+        raise
     except Exception as error:  # whatever it is, the others may be fine
         outcome = _Outcome(task, "failed", reason_of(error)[0])
     else:
@@ -145,9 +148,7 @@ class _Clock:
 
 
 def _show(outcomes: Sequence[_Outcome], folder: Path, seconds: float, as_json: bool) -> None:
-    counts = {
-        status: sum(one.status == status for one in outcomes) for status in ("done", "skipped", "failed")
-    }
+    counts = {status: sum(one.status == status for one in outcomes) for status in _STATUSES}
     figures: dict[str, Any] = {"output_folder": str(folder), **counts, "seconds": round(seconds, 2)}
     figures["files"] = [one.figures for one in outcomes]
     width = max((len(display_name(one.task.image)) for one in outcomes), default=0)
