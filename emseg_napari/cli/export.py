@@ -12,6 +12,7 @@ from emseg_napari.cli.inputs import (
     ConventionOption,
     JsonOption,
     LabelsArgument,
+    data_sources,
     open_pair,
     parsed_location,
     parsed_path,
@@ -74,7 +75,9 @@ def export(
     if (note := exchanged(known, display_name(labels))) is not None:
         echo(f"note: {note}", err=True)
     chosen = _chosen(known, wanted, settings, labels)
-    record = export_training_labels(stack, known, chosen, settings, output, *place_of_file(image))
+    sources = data_sources(image, labels, convention)
+    place = place_of_file(image)
+    record = export_training_labels(stack, known, chosen, settings, output, *place, sources=sources)
     sentence = f"{output}: {counted(len(chosen), 'slice')} of images and labels ({record['values']})"
     show_result(sentence, {"output": str(output)} | record, as_json)
 

@@ -157,6 +157,12 @@ def open_pair(
     return image, labels
 
 
+def data_sources(image: Location, labels: Location, convention: Convention | None) -> dict[str, Any]:
+    """Return for a record where image and labels lie, and what their user stated of the labels."""
+    stated = {} if convention is None else {"convention": convention}
+    return {"image": str(image.absolute()), "labels": str(labels.absolute())} | stated
+
+
 def read_known(path: Location, convention: Convention | None) -> SparseStack:
     """Read labels; if their convention is not clear, the sentence names the option to add.
 

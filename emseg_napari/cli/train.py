@@ -18,6 +18,7 @@ from emseg_napari.cli.inputs import (
     ImageArgument,
     JsonOption,
     LabelsArgument,
+    data_sources,
     open_pair,
     parsed_path,
     parsed_run,
@@ -80,6 +81,7 @@ def train(
             run = _train(stack, known, settings, {"folder": output, "resume": resume, "replay": replay})
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(_how_to_resume([image, labels], output, convention, replay)) from None
+    run.update(sources=data_sources(image, labels, convention))
     show_result(_sentence(run), _figures(run), as_json)
 
 

@@ -49,25 +49,20 @@ def begun_on(output: Location) -> Execution | None:
         If this machine cannot compute so.
     """
     begun = record_of_path(output)
-    return execution_of(begun, output) if begun else None
+    if not begun:
+        return None
+    if (execution := execution_in(begun)) is None:
+        raise UserError(
+            f"{output} was begun on {begun[COMPUTED_ON]}, which this machine does not have, or may not use "
+            "(EMSEG_ON_PROCESSOR); resume it on one that has, or choose another output."
+        )
+    return execution
 
 
-def execution_of(begun: Mapping[str, Any], output: Location) -> Execution:
-    """Return what an output was computed on by its record.
-
-    Raises
-    ------
-    UserError
-        If this machine cannot compute so.
-    """
-    stated = begun.get(COMPUTED_ON, str(PROCESSOR))  # earlier versions computed on nothing else
-    for execution in (PROCESSOR, *candidates()):
-        if str(execution) == stated:
-            return execution
-    raise UserError(
-        f"{output} was begun on {stated}, which this machine does not have, or may not use "
-        "(EMSEG_ON_PROCESSOR); resume it on one that has, or choose another output."
-    )
+def execution_in(record: Mapping[str, Any]) -> Execution | None:
+    """Return what a prediction was computed on by its record; None if this machine cannot compute so."""
+    stated = record.get(COMPUTED_ON, str(PROCESSOR))  # earlier versions computed on nothing else
+    return next((one for one in (PROCESSOR, *candidates()) if str(one) == stated), None)
 
 
 def is_predicted_by(output: VolumeOutput, run: Run, settings: PredictionSettings) -> bool:

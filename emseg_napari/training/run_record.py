@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.core.machine import processor_name
 from emseg_napari.core.text import counted
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.fingerprint import seen
@@ -36,6 +37,7 @@ def new_record(image: Stack, settings: TrainingSettings, **fields: Any) -> RunRe
 
     return RunRecord(
         versions=versions(),
+        processor=processor_name(),
         scale=network_scale(settings, image.shape[1:]),
         image_shape=image.shape,
         image_dtype=str(image.dtype),
