@@ -19,6 +19,7 @@ from emseg_napari.cli.guard import Commands
 from emseg_napari.cli.help import WIDTH, Command
 from emseg_napari.cli.info import info
 from emseg_napari.cli.predict import predict
+from emseg_napari.cli.reproduce import reproduce
 from emseg_napari.cli.segment import segment
 from emseg_napari.cli.streams import echo
 from emseg_napari.cli.train import train
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
-for _command in (train, predict, segment, evaluate, info, export, demo):
+for _command in (train, predict, segment, evaluate, info, export, reproduce, demo):
     app.command(cls=Command)(_command)
 
 

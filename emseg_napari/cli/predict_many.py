@@ -148,7 +148,7 @@ class _Clock:
 
 
 def _show(outcomes: Sequence[_Outcome], folder: Path, seconds: float, as_json: bool) -> None:
-    counts = {status: sum(one.status == status for one in outcomes) for status in _STATUSES}
+    counts: dict[str, int] = {status: sum(one.status == status for one in outcomes) for status in _STATUSES}
     figures: dict[str, Any] = {"output_folder": str(folder), **counts, "seconds": round(seconds, 2)}
     figures["files"] = [one.figures for one in outcomes]
     width = max((len(display_name(one.task.image)) for one in outcomes), default=0)
