@@ -48,9 +48,7 @@ def reproduce(
     probability: Annotated[Any, _place("the probability that was divided into cells")] = None,
     run: Annotated[
         Path | None,
-        _place(
-            "the run that predicted, or from which a training started", parser=parsed_run, autocompletion=runs
-        ),
+        _place("the run that predicted, or from which a training started", parsed_run, runs),
     ] = None,
     keep: Annotated[
         Path | None,
@@ -168,7 +166,7 @@ def _figures(path: Location, recipe: Recipe, found: Comparison, keep: Path | Non
             {
                 "part": one.part,
                 "values": one.count,
-                "largest": None if math.isnan(one.largest) else one.largest,
+                "largest": one.largest,
             }
             for one in found.differences
         ],
