@@ -135,11 +135,10 @@ def _new(path: Location, keep: Path | None) -> Iterator[Path]:
 
 
 def _lines(path: Location, recipe: Recipe, found: Comparison, keep: Path | None) -> Iterator[str]:
-    compared = counted(found.parts, found.unit)
     if not found.differences:
-        yield f"{path}: the {recipe.what} was made again, and the bytes agree ({compared})."
+        yield f"{path} was made again: the bytes agree ({found.compared})."
     else:
-        yield f"{path}: the {recipe.what} was made again, and the bytes differ ({compared}):"
+        yield f"{path} was made again: the bytes differ (of {found.compared}):"
         yield from (f"  {_clause(one)}" for one in found.differences[:_LISTED])
         if len(found.differences) > _LISTED:
             yield f"  and {len(found.differences) - _LISTED} more; --json lists all"
@@ -161,7 +160,7 @@ def _figures(path: Location, recipe: Recipe, found: Comparison, keep: Path | Non
         "output": str(path),
         "made": recipe.what,
         "agrees": not found.differences,
-        "compared": found.parts,
+        "compared": found.compared,
         "differences": [
             {
                 "part": one.part,

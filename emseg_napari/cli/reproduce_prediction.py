@@ -132,6 +132,8 @@ def _open(record: Mapping[str, Any]) -> Iterator[str]:
     """Give sentences on what a record does not state."""
     for name in (name for name in _USUAL if name not in record):
         yield f"The record is of an earlier version and does not state {name}: {_USUAL[name]}."
+    if MADE_WITH not in record:
+        yield "The record does not state with which ONNX Runtime and processor it was made."
     if not any(record.get(MARKS, ())):
         yield "The record has no marks of the slices, so it is not known whether the image is the same."
 

@@ -140,7 +140,7 @@ def _compare(then: Run, now: Run, image: Stack) -> Comparison:
         before, after = getattr(then.record, name), getattr(now.record, name)
         if before != after:
             found.append(PartDifference(name.replace("_", " "), 1, abs(before - after)))
-    return Comparison(3, "part", found)
+    return Comparison("network and thresholds", found)
 
 
 def _weights_apart(then: Run, now: Run) -> list[PartDifference]:

@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.text import counted
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import TIFF_SUFFIXES
@@ -43,16 +44,13 @@ class Comparison:
 
     Attributes
     ----------
-    parts : int
-        How many were compared.
-    unit : str
-        What a part is.
+    compared : str
+        What was compared, such as "3 slices".
     differences : sequence of PartDifference
         Empty if all bytes agree.
     """
 
-    parts: int
-    unit: str
+    compared: str
     differences: Sequence[PartDifference]
 
 
@@ -66,7 +64,7 @@ def compare_outputs(one: Location, other: Location) -> Comparison:
     """
     stacks = _values(one), _values(other)
     found = list(_differences(stacks[0], stacks[1], one.name))
-    return Comparison(len(stacks[0]), "slice", found)
+    return Comparison(counted(len(stacks[0]), "slice"), found)
 
 
 def compare_exports(one: Path, other: Path) -> Comparison:
@@ -85,7 +83,7 @@ def compare_exports(one: Path, other: Path) -> Comparison:
             raise UserError(f"{missing[0]} is missing, so the export is not whole; export it anew.")
         stacks = [_values(file) for file in files]
         found += _differences(stacks[0], stacks[1], files[0].name, f"{files[0].name}, ")
-    return Comparison(len(names), "file", found)
+    return Comparison(counted(len(names), "file"), found)
 
 
 def _files(export: Path) -> list[str]:
