@@ -101,6 +101,8 @@ def _without(folder: Path | None, images: list[Location]) -> list[Location]:
 
 
 def _check_outputs(images: list[Location], output: Location | None, folder: Path | None) -> None:
+    if not images:
+        raise UserError(f"There is nothing to predict but {folder}, the output folder; name an image.")
     if output is not None and folder is not None:
         raise UserError("--output and --output-folder exclude each other; give one of them.")
     if output is None and folder is None:

@@ -69,12 +69,12 @@ def training_recipe(path: Path, places: Places) -> Recipe:
         raise UserError(
             f"{path} is not finished, so there is nothing to compare; resume it first (--resume)."
         )
+    with _replayable(run, places.run) as replay:
+        if replay is not None:
+            opened_replay(replay.folder)
     sources = run.record.sources
     image = place_of("image", sources.get("image"), places.image, path)
     labels = place_of("labels", sources.get("labels"), places.labels, path)
-    with _replayable(run, places.run) as replay:
-        if replay is not None:
-            opened_replay(replay.folder)  # before the data are read
     convention: Any = sources.get("convention")
     stack, known = open_pair(image, labels, convention, fills=run.settings.missing_is_empty)
     _check_labels(run, check_data(stack, known, run.settings, _names(image, labels), run).labels, labels)

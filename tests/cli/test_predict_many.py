@@ -187,6 +187,9 @@ def test_the_output_folder_itself_is_no_image(
         assert done.exit_code == 0, done.output
     assert "out is the output folder, so it is not predicted" in done.stderr
     assert "0 done, 3 skipped" in done.stdout
+    assert (
+        "nothing to predict but out" in emseg("predict", run.folder, "out", "--output-folder", "out").stderr
+    )
 
 
 def test_a_run_that_cannot_predict_is_a_mistake_of_the_command(images: list[Path], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.own_record import own_record, record_text
 from emseg_napari.io.samples import phantom
-from emseg_napari.models.run import Run
+from emseg_napari.models.run import Run, open_run
 from helpers.command_desk import assert_sentence, state
 from helpers.tiny_runs import tiny_network_run
 
@@ -181,6 +181,9 @@ def test_a_baseline_is_fitted_again(desk: Desk) -> None:
     labels[1, :20] = 255 - labels[1, :20]
     tifffile.imwrite(desk.folder / "other.tif", labels, photometric="minisblack")
     desk.refuses(trained, "--labels", desk.folder / "other.tif", said="are not those that")
+    open_run(trained).update(sources={})  # as of a training in the window
+    desk.refuses(trained, "--image", desk.image, said="say with --labels where it lies now")
+    desk.agrees(trained, "--image", desk.image, "--labels", desk.labels)
 
 
 def test_a_network_that_differs_is_measured(desk: Desk) -> None:
@@ -195,7 +198,7 @@ def test_a_network_that_differs_is_measured(desk: Desk) -> None:
 def test_what_has_no_record_is_refused(desk: Desk) -> None:
     desk.refuses(desk.image, said="has no record of how it was made")
     desk.refuses(desk.folder / "nothing", said="does not exist")
-    desk.refuses(desk.run.folder, said="does not say where its image lies")
+    desk.refuses(desk.run.folder, said="steps.npy is missing")
 
 
 def test_a_zarr_of_a_part_of_the_blocks_is_compared_as_it_is(desk: Desk) -> None:
