@@ -16,7 +16,7 @@ import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped, reason_of
 from emseg_napari.cli.predict_task import Predicted, PredictTask
-from emseg_napari.cli.reporting import blocks, quietly, show_result
+from emseg_napari.cli.reporting import blocks, quiet_libraries, quietly, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.jobs import Event, JobContext, Progress
@@ -56,19 +56,20 @@ def predict_many(tasks: Sequence[PredictTask], predict: Predict, folder: Path, a
     Stopped
         With Ctrl+C.
     """
-    from emseg_napari.inference import load_predictor  # loads ONNX Runtime
-    from emseg_napari.inference.sessions import kept_loaded
+    with quiet_libraries():
+        from emseg_napari.inference import load_predictor  # loads ONNX Runtime
+        from emseg_napari.inference.sessions import kept_loaded
 
     started, outcomes = time.monotonic(), list[_Outcome]()
     clock = _Clock([_voxels(task) for task in tasks])
     try:
         with kept_loaded():
-            load_predictor(tasks[0].run, tasks[0].settings)  # a damaged network fails before all images
+            quietly(load_predictor, tasks[0].run, tasks[0].settings)  # fails early if it is damaged
             for number, task in enumerate(tasks):
                 outcomes.append(_outcome(task, predict, clock, number))
     except (Stopped, KeyboardInterrupt):
         _show(outcomes, folder, time.monotonic() - started, as_json)
-        at = f"file {len(outcomes) + 1} of {len(tasks)}, {display_name(tasks[len(outcomes)].image)}"
+        at = f"file {min(len(outcomes) + 1, len(tasks))} of {len(tasks)}"
         raise Stopped(f"Stopped at {at}: run the same command again to resume.") from None
     _show(outcomes, folder, time.monotonic() - started, as_json)
     if any(one.status == "failed" for one in outcomes):

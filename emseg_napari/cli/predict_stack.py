@@ -133,24 +133,26 @@ def _values(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray
 
 def _choices(task: PredictTask, source: str, chosen: tuple[int, int]) -> dict[str, Any]:
     """Return the record of a prediction but for the circumstances in which it is computed."""
-    run, kind, settings = task.run, task.kind, task.settings
+    run, kind = task.run, task.kind
     figures = {
         "software": PREDICT_SOFTWARE,
         "version": __version__,
         "run": run.folder.resolve().name,
         "run_folder": str(run.folder.resolve()),
-        "network": run.network_mark,
-        "scale": settings.other_scale(run.record.scale),
-        "orientations": settings.orientations_for(run.settings.network),
-        "closed_gaps": run.record.merge_threshold if settings.close_gaps else None,
+        **quietly(_method, task),
         "image": display_name(task.image),
         "source": source,
         "slices": list(chosen),
         "kind": kind,
         "values": meaning_of(kind, 1),
-        "threshold": settings.threshold_for(run.record.threshold),
     }
     return figures | ({"convention": "isbi"} if kind == "labels" else {})
+
+
+def _method(task: PredictTask) -> dict[str, Any]:
+    from emseg_napari.inference.prediction_record import method_of  # loads ONNX Runtime
+
+    return method_of(task.run, task.settings)
 
 
 def _predicted(output: Path, figures: dict[str, Any], seconds: float) -> Predicted:

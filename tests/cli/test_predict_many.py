@@ -221,6 +221,6 @@ def test_ctrl_c_says_what_was_done_and_the_same_command_resumes(
                 break
         stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
-    assert "Stopped at file 2 of 2, large.tif: run the same command again to resume" in stderr
+    assert "Stopped at file 2 of 2: run the same command again to resume" in stderr
     assert stdout.startswith("done")
     assert not (tmp_path / "out" / "large.tif").exists()
