@@ -16,7 +16,6 @@ from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.export import RECORD
-from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.stacks import as_stack
 
 
@@ -100,6 +99,8 @@ def _file(root: Path, name: str) -> Path:
 def _values(path: Location) -> Any:
     """Return the values of a file or output as it holds them, (z, y, x)."""
     if isinstance(path, Address) or path.is_dir():
+        from emseg_napari.io.ome_zarr_writer import VolumeOutput  # loads Zarr
+
         return VolumeOutput(path)
     if path.suffix.lower() in TIFF_SUFFIXES:
         return as_stack(tifffile.imread(path))
