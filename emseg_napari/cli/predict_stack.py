@@ -53,15 +53,14 @@ def _predict_to_tiff(task: PredictTask, output: Path) -> Predicted:
     chosen = checked_range(settings.slices, stack, task.image)
     # By these marks `emseg evaluate` recognises the slices that the run was trained on.
     marks = [known_as(slice_, trained.record.fingerprints) for slice_ in stack[slice(*chosen)]]
-    choices = _choices(task, origin(volume), chosen)
     if task.resumes and output.exists():
-        return _there(output, choices, marks)
+        return _there(output, _choices(task, origin(volume), chosen), marks)
     started = time.monotonic()
     try:
         probability, circumstances = _predict(stack, task)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
-    figures = choices | circumstances
+    figures = _choices(task, origin(volume), chosen) | circumstances
     values = _values(probability, task.kind, figures["threshold"])
     place = volume.voxel, shifted(volume.origin, chosen[0], volume.voxel)
     write_stack(output, values, figures | {MARKS: marks}, *place)

@@ -363,7 +363,9 @@ def test_ctrl_c_in_a_prediction_writes_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def interrupted_job(image: object, run: object, settings: object, context: JobContext) -> None:
+    def interrupted_job(
+        image: object, run: object, settings: object, context: JobContext, **_: object
+    ) -> None:
         assert not context.should_stop()
         os.kill(os.getpid(), signal.SIGINT)
         assert context.should_stop()
@@ -403,7 +405,7 @@ def test_a_fault_of_ours_is_one_sentence_and_its_details_are_in_a_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken_job(*_: object) -> None:
+    def broken_job(*_: object, **__: object) -> None:
         os.write(2, b"a library's last words\n")
         raise ZeroDivisionError("by zero")
 
