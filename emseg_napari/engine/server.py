@@ -183,6 +183,12 @@ def _search(**given: Any) -> Any:
     return search_places(**given)
 
 
+def _compare_with_keras(**given: Any) -> Any:
+    from emseg_napari.training.onnx_check import compare_with_keras
+
+    return compare_with_keras(**given)
+
+
 _JOBS: dict[str, Callable[..., Any]] = {
     "train": _train,
     "live": _live,
@@ -194,6 +200,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     "segment_volume": _segment_volume,
     "cell_table": _cell_table,
     "search": _search,
+    "compare_with_keras": _compare_with_keras,
 }
 
 
