@@ -1,4 +1,5 @@
-"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``, ``demo``.
+"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``, ``convert``,
+``table``, ``demo``.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an internal error,
 2 an error that the user can correct, 130 stopped with Ctrl+C.
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 
 from emseg_napari import __version__
+from emseg_napari.cli.convert import convert
 from emseg_napari.cli.demo import demo
 from emseg_napari.cli.evaluate import evaluate
 from emseg_napari.cli.export import export
@@ -20,6 +22,7 @@ from emseg_napari.cli.info import info
 from emseg_napari.cli.predict import predict
 from emseg_napari.cli.segment import segment
 from emseg_napari.cli.streams import echo
+from emseg_napari.cli.table import table
 from emseg_napari.cli.train import train
 
 app = typer.Typer(
@@ -31,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, predict, segment, evaluate, info, export, demo):
+for _command in (train, predict, segment, evaluate, info, export, convert, table, demo):
     app.command()(_command)
 
 
