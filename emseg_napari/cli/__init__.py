@@ -1,5 +1,5 @@
-"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``, ``convert``,
-``table``, ``demo``.
+"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``,
+``convert``, ``table``, ``demo``.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an internal error,
 2 an error that the user can correct, 130 stopped with Ctrl+C.

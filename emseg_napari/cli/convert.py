@@ -45,7 +45,7 @@ def convert(
         typer.Option(
             parser=parsed_output,
             metavar="OUT",
-            help="Folder to write; for tiff a file that ends in .tif. An OME-Zarr is resumed if it was interrupted.",
+            help="Folder to write; for tiff a file, NAME.tif. An interrupted OME-Zarr is resumed.",
         ),
     ],
     to: Annotated[

@@ -70,7 +70,7 @@ def _check_target(output: Path) -> None:
 
 
 def _pixel(volume: Volume, linked: bool) -> tuple[float, str] | None:
-    """Return the volume of a voxel, or the area of a pixel in the plane of slices, and the unit of its edges."""
+    """Return the volume of a voxel, or its area in the plane of slices, and the unit of its edges."""
     if volume.voxel is None:
         return None
     z, y, x = volume.voxel.size

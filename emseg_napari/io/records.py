@@ -60,8 +60,8 @@ def record_of_path(path: str | Location) -> dict[str, Any]:
     Parameters
     ----------
     path : str, Path or Address
-        A TIFF file, an OME-Zarr or another output of `emseg convert`, or one of its levels (``a.zarr/0``), which
-        has the record of the whole.
+        A TIFF file, an OME-Zarr or another folder of `emseg convert`, or one of its levels
+        (``a.zarr/0``), which has the record of the whole.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Writers of the formats in which results leave for other programs, one module each; `convert` chooses one."""
+"""Writers of the formats in which results leave for other programs; `io.convert` chooses one."""

@@ -48,7 +48,7 @@ def write_precomputed(folder: Path, source: Source, context: JobContext) -> None
 
 
 def _dtype(source: Source) -> np.dtype[Any]:
-    """Return the type that is written: of those that Neuroglancer shows one that holds the source's values."""
+    """Return the type that is written: one that Neuroglancer shows and that holds the source's values."""
     given = source.volume.dtype
     if source.is_labels:
         return np.dtype(np.uint64 if given.itemsize > 4 else np.uint32)

@@ -65,8 +65,8 @@ def as_type(values: np.ndarray, dtype: np.dtype[Any], name: str) -> np.ndarray:
     if lowest < least or highest > most:
         wrong = lowest if lowest < least else highest
         raise UserError(
-            f"{name} holds the number {wrong}, but here numbers from {least} to {most} can be written; number "
-            "the cells anew, or choose another format."
+            f"{name} holds the number {wrong}, but here numbers from {least} to {most} can be written; "
+            "number the cells anew, or choose another format."
         )
     return values.astype(dtype, copy=False)
 
@@ -111,8 +111,8 @@ def whole_offset(source: Source, context: JobContext) -> Size:
     if any(not math.isclose(at, near, abs_tol=_NEARLY) for at, near in zip(exact, (z, y, x), strict=True)):
         context.report(
             Message(
-                f"{volume.name} begins at a part of a voxel, and this format knows whole ones: it is moved by "
-                "less than one."
+                f"{volume.name} begins at a part of a voxel, and this format knows whole ones: it is moved "
+                "by less than one."
             )
         )
     return z, y, x

@@ -41,11 +41,11 @@ def write_tiff(path: Path, source: Source, context: JobContext) -> None:
     volume = source.volume
     if prod(volume.shape[1:]) > _MOST_PIXELS:
         raise UserError(
-            f"{volume.name} has slices of {shape_text(volume.shape[1:])} pixels, and ImageJ opens none of more "
-            "than 2^31; choose another format."
+            f"{volume.name} has slices of {shape_text(volume.shape[1:])} pixels, and ImageJ opens none of "
+            "more than 2^31; choose another format."
         )
     dtype = _dtype(source, context)
-    offset, _ = tifffile.imwrite(
+    placed: Any = tifffile.imwrite(
         path,
         shape=volume.shape,
         dtype=dtype,
@@ -63,7 +63,7 @@ def write_tiff(path: Path, source: Source, context: JobContext) -> None:
     bands = _bands(volume.shape[1:])
     slabs, meter = Slabs(volume, len(bands)), Meter(context, volume.size)
     with path.open("r+b") as file:
-        file.seek(offset)
+        file.seek(placed[0])
         for z in range(len(volume)):
             for band in bands:
                 values = as_type(slabs.read(z, band), dtype, volume.name)

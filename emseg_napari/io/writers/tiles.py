@@ -1,7 +1,7 @@
 """Tiles as CATMAID reads them: the tile source "file-based image stack", of type 1.
 
-A tile is ``tiles/SLICE/ROW_COLUMN_ZOOM.png``, of zoom 0 at full resolution, each next one half as fine along y
-and x. ``project.yaml`` beside them is what CATMAID's importer of image data reads. Sources:
+A tile is ``tiles/SLICE/ROW_COLUMN_ZOOM.png``, of zoom 0 at full resolution, each next one half as fine along
+y and x. ``project.yaml`` beside them is what CATMAID's importer of image data reads. Sources:
 https://catmaid.readthedocs.io/en/stable/tile_sources.html and
 https://catmaid.readthedocs.io/en/stable/importing_data.html.
 """

@@ -202,7 +202,7 @@ def _mag(extent: Extent) -> str:
 
 
 def _spec(extent: Extent, dtype: np.dtype[Any], shard: Size | None) -> dict[str, Any]:
-    """Return TensorStore's description of a scale: from voxel 0 to whole shards; without them each chunk is a file."""
+    """Return TensorStore's description of a scale, from voxel 0; without shards each chunk is a file."""
     cut = shard or _CHUNK
     shape = [-(-end // n) * n for end, n in zip(extent.end, cut, strict=True)]
     turned = {"name": "transpose", "configuration": {"order": [3, 2, 1, 0]}}
