@@ -177,7 +177,7 @@ class _Tally:
         self._join()
         found = dict(zip(_COLUMNS, self._rows.T, strict=True))
         pixels = found["pixels"]
-        sizes = {"voxels" if is_linked else "pixels": pixels}
+        sizes: Table = {"voxels" if is_linked else "pixels": pixels}
         if pixel is not None:
             size, unit = pixel
             name = "volume_{}3" if is_linked else "area_{}2"
@@ -195,9 +195,7 @@ class _Tally:
         both = both[np.lexsort((both[:, 1], both[:, 0]))]
         ends = np.searchsorted(both[:, 0], cells, side="right")
         starts = np.searchsorted(both[:, 0], cells)
-        return np.array(
-            [" ".join(map(str, both[a:b, 1])) for a, b in zip(starts, ends, strict=True)], object
-        )
+        return np.array([" ".join(map(str, both[a:b, 1])) for a, b in zip(starts, ends, strict=True)], object)
 
 
 def _rows(z: int, cells: SliceCells) -> np.ndarray:
@@ -234,8 +232,8 @@ def survey(
     Returns
     -------
     dict of str to numpy.ndarray
-        The columns of `measured`, and "neighbours": the numbers of cells that touch it or lie behind a line of
-        no cell, in its slices, and of linked cells also in the slices beside them; text with spaces between.
+        The columns of `measured`, and "neighbours": the numbers of cells that touch it or lie behind a line
+        of no cell, in its slices, and of linked cells also in the slices beside them; text with spaces.
 
     Raises
     ------
@@ -286,14 +284,14 @@ def _wider(part: slice) -> slice:
 def _check_type(stack: Stack | SparseStack) -> None:
     if stack.dtype.kind not in "ui":
         raise UserError(
-            f"{getattr(stack, 'name', 'The stack')} holds {stack.dtype} values; numbers of cells are needed, as "
-            "'emseg segment' writes them."
+            f"{getattr(stack, 'name', 'The stack')} holds {stack.dtype} values; numbers of cells are needed, "
+            "as 'emseg segment' writes them."
         )
 
 
 def _check_numbers(plane: np.ndarray) -> None:
     if plane.dtype == np.uint64 and plane.max() > np.iinfo(np.int64).max:
-        raise UserError(f"There is a cell with the number {plane.max()}, which is too high; number cells anew.")
+        raise UserError(f"A cell has the number {plane.max()}, which is too high; number the cells anew.")
 
 
 def write_table(path: Path, table: Table) -> None:

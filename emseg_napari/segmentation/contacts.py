@@ -33,7 +33,10 @@ def contacts_between(before: np.ndarray, plane: np.ndarray) -> np.ndarray:
 
 def unique_pairs(pairs: np.ndarray) -> np.ndarray:
     """Return pairs (n, 2), each once and ascending, the lower number first."""
-    return np.unique(np.sort(pairs, axis=1), axis=0).reshape(-1, 2)
+    numbers, places = np.unique(pairs, return_inverse=True)
+    low, high = np.sort(places.reshape(-1, 2), axis=1).T
+    low, high = np.divmod(np.unique(low * len(numbers) + high), max(1, len(numbers)))
+    return np.stack([numbers[low], numbers[high]], axis=-1)
 
 
 def _along_rows(plane: np.ndarray) -> np.ndarray:

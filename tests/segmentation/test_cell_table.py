@@ -41,7 +41,7 @@ def test_every_number_of_a_slice_is_counted_but_0(plane):
     assert (found.numbers.dtype, found.pixels.dtype) == (np.int64, np.int64)
     boxes = [np.argwhere(plane == number) for number in numbers]
     assert found.boxes.tolist() == [
-        [where[:, 0].min(), where[:, 0].max(), where[:, 1].min(), where[:, 1].max()] for where in boxes
+        [int(end(where[:, axis])) for axis in (0, 1) for end in (np.min, np.max)] for where in boxes
     ]
     assert found.raised(5).numbers.tolist() == (found.numbers + 5).tolist()
 
@@ -76,7 +76,12 @@ def test_no_file_is_left_of_a_table_that_is_cancelled(tmp_path):
 def test_sizes_are_written_exactly(tmp_path):
     slices = [(0, cells_in(np.ones((1, 6401234), np.uint8)))]
     write_table(tmp_path / "cells.csv", measured(slices, (100, "nanometer"), True))
-    assert (tmp_path / "cells.csv").read_text(encoding="utf-8").splitlines()[1].endswith(",640123400,0,0,0,6401233")
+    assert (
+        (tmp_path / "cells.csv")
+        .read_text(encoding="utf-8")
+        .splitlines()[1]
+        .endswith(",640123400,0,0,0,6401233")
+    )
 
 
 @pytest.mark.parametrize(("linked", "size"), [(True, "voxels"), (False, "pixels")])

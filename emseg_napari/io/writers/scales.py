@@ -88,7 +88,11 @@ class Scale:
 
 
 def write_scales(
-    read: Callable[[VolumeWindow], np.ndarray], scales: Sequence[Scale], labels: bool, context: JobContext
+    read: Callable[[VolumeWindow], np.ndarray],
+    scales: Sequence[Scale],
+    labels: bool,
+    context: JobContext,
+    name: str = "scale",
 ) -> None:
     """Write all scales, each from the one before.
 
@@ -101,6 +105,8 @@ def write_scales(
     labels : bool
         As of `pyramid.reduced`.
     context : JobContext
+    name : str
+        What progress calls them.
 
     Raises
     ------
@@ -111,7 +117,7 @@ def write_scales(
         for window in scale.windows():
             values = read(window) if n == 0 else _coarser(scales[n - 1], scale, window, labels)
             scale.write(window, values)
-            meter.done(values.size, f"scale {n + 1} of {len(scales)} written")
+            meter.done(values.size, f"{name} {n + 1} of {len(scales)} written")
 
 
 def _coarser(finer: Scale, scale: Scale, window: VolumeWindow, labels: bool) -> np.ndarray:

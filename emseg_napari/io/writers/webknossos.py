@@ -28,6 +28,7 @@ from emseg_napari.io.writers.tensors import TensorArray
 PROPERTIES, ANNOTATION = "datasource-properties.json", "annotation.zip"
 _CHUNK: Size = (32, 32, 32)
 _SHARD: Size = (32, 1024, 1024)
+_COARSEST: Size = (1, 256, 256)  # or smaller, in slices
 _MOST_VOXELS = 2**32  # of an annotation, which is a file for each chunk until it is packed
 _PACKED_NAME = "data_0_Cells.zip"
 _VOLUME = "volumeAnnotationData"  # the name of the layer in an annotation
@@ -107,7 +108,7 @@ class _Layer:
 
 def _write_layer(folder: Path, source: Source, voxel: Voxel, context: JobContext) -> _Layer:
     volume, begin = source.volume, _begin(source, context)
-    layout = Layout(volume.shape, "uint8", (1, *_SHARD[1:]), None, voxel)
+    layout = Layout(volume.shape, "uint8", _COARSEST, None, voxel)
     extents = [Extent.of(begin, volume.shape, factor) for factor in level_factors(layout)]
     name = "segmentation" if source.is_labels else "color"
     layer = _Layer(name, source.is_labels, _dtype(source), extents)
@@ -124,7 +125,7 @@ def _write_layer(folder: Path, source: Source, voxel: Voxel, context: JobContext
         layer.largest = max(layer.largest, int(values.max()))
         return values
 
-    write_scales(noting, scales, source.is_labels, context)
+    write_scales(noting, scales, source.is_labels, context, f"{name}, scale")
     return layer
 
 
@@ -150,7 +151,7 @@ def _write_annotation(
         spec = _spec(extent, layer.dtype, None)
         array = TensorArray(data / _VOLUME / "1", spec, channel_first=True)
         scale = Scale(extent, _SHARD, (0, 0, 0), array.read, array.write)
-        write_scales(source.reader(extent.begin, layer.dtype), [scale], True, context)
+        write_scales(source.reader(extent.begin, layer.dtype), [scale], True, context, "annotation, part")
         _write_properties(data, name, voxel, [layer])
         packed = Path(temporary) / "data.zip"
         with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
