@@ -74,7 +74,7 @@ def convert(
     wanted = None if slices is None else parse_range(slices)
     record = quietly(record_of_path, source)
     are_labels = labels or record.get("kind") == "labels"
-    volume = quietly(open_volume, source, fills=missing_is_empty, labels=are_labels)
+    volume = quietly(open_volume, source, fills=missing_is_empty or are_labels, labels=are_labels)
     say_notes(source, volume)
     chosen = check_range(wanted, len(volume), f"--slices of {display_name(source)}")
     below = None if image is None else quietly(open_volume, image, fills=missing_is_empty)

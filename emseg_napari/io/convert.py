@@ -101,7 +101,8 @@ class Conversion:
         return stated and self.volume.dtype.kind in "bui"
 
     def _part(self, volume: Volume) -> Volume:
-        return some_slices(with_fill_value(volume, self.missing_is_empty), *self.range)
+        fills = self.missing_is_empty or self.is_labels  # which are empty where nobody wrote any
+        return some_slices(with_fill_value(volume, fills), *self.range)
 
     def _record(self) -> dict[str, Any]:
         first, end = self.range
