@@ -249,19 +249,11 @@ def convert(
     UserError
         One sentence that says what is wrong and what to do.
     """
-    given = _stack(stack, "The stack")
-    volume = given if isinstance(given, Volume) else volume_of(given, "The stack")
+    volume = volume_of(_stack(stack, "The stack"), "The stack")
     _say_notes(report, volume)
     record = record_of_volume(volume)
-    written: dict[str, Any] = _do(
-        "convert",
-        report,
-        volume=volume,
-        output=location_of(output).absolute(),
-        to=to,
-        record=record,
-        **choices,
-    )
+    given = {"volume": volume, "output": location_of(output).absolute(), "to": to, "record": record}
+    written: dict[str, Any] = _do("convert", report, **given, **choices)
     return written
 
 

@@ -30,8 +30,8 @@ class Request:
         "segment_volume", "cell_table", "convert" or "search".
     arguments : dict
         Keyword arguments of the function of that name (of `segment_stack` for "segment", of
-        `save_table` for "cell_table", fields of `Conversion` for "convert"; of `segment_volume` with the volume for its boundary), without
-        `context`.
+        `save_table` for "cell_table", of `io.convert.Conversion` for "convert"; of `segment_volume`
+        with the volume for its boundary), without `context`.
     """
 
     job: Literal[

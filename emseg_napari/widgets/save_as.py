@@ -37,9 +37,8 @@ class SaveAsStep(JobStep):
         self.rows.addWidget(QLabel("<b>For other programs</b>"))
         self.source = _source_picker(self.workspace)
         self.source.picked.connect(self.update_buttons)
-        self.format = choice_of(
-            tuple(FORMATS), "\n".join(f"{name}: {text}" for name, text in FORMATS.items())
-        )
+        meanings = "\n".join(f"{name}: {text}" for name, text in FORMATS.items())
+        self.format = choice_of(tuple(FORMATS), meanings)
         self.format.setCurrentText(str(recall("save_as").get("format", "ome-zarr-0.4")))
         rows = QFormLayout()
         rows.addRow("Layer", self.source)
@@ -65,13 +64,8 @@ class SaveAsStep(JobStep):
     def _ask(self) -> None:
         """Ask for the name of the file or folder."""
         to = self._to()
-        suffix = _SUFFIXES.get(to, "")
-        name = (
-            f"{Path(self.source.layer.name).stem}-{to}{suffix}"
-            if not suffix
-            else self.source.layer.name + suffix
-        )
-        start = recall_folder("conversions", Path.home()) / name.replace("/", "-")
+        name = Path(self.source.layer.name).stem + _SUFFIXES.get(to, f"-{to}")
+        start = recall_folder("conversions", Path.home()) / name
         if to == "tiff":
             path = ask_new_file(self, "Save as TIFF", start, "TIFF (*.tif)")
         else:
@@ -80,7 +74,7 @@ class SaveAsStep(JobStep):
             self.write(path)
 
     def _may_replace(self, path: Path, to: Format) -> bool:
-        """Ask before an earlier output is lost; of a file the dialog has asked, and an OME-Zarr is resumed."""
+        """Ask before an earlier folder is lost; of a file the dialog has asked, an OME-Zarr is resumed."""
         check_output(path, to)
         if to == "tiff" or to in RESUMED or not path.exists():
             return True
