@@ -319,6 +319,13 @@ def test_a_voxel_of_unknown_size_is_said(to, tmp_path):
     )
 
 
+def test_slices_of_unknown_thickness_are_not_blended(tmp_path):
+    output = written(tmp_path, "precomputed", volume=stack(cells(), None))
+    scales = json.loads((output / "info").read_text())["scales"]
+    assert {scale["resolution"][2] for scale in scales} == {1}
+    assert len(scales) > 1
+
+
 @pytest.mark.parametrize("to", ["precomputed", "webknossos"])
 def test_a_place_between_voxels_is_said(to, tmp_path):
     sentences = said(tmp_path, to, stack(cells(), EM, (0.0, 2.0, 0.0)))

@@ -38,7 +38,7 @@ def write_precomputed(folder: Path, source: Source, context: JobContext) -> None
     volume = source.volume
     voxel, begin = voxel_in_nm(source, context), whole_offset(source, context)
     dtype = _dtype(source)
-    layout = Layout(volume.shape, "uint8", _CHUNK, None, voxel)
+    layout = Layout(volume.shape, "uint8", _CHUNK, None, volume.voxel)
     scales = []
     for factor in level_factors(layout):
         extent = Extent.of(begin, volume.shape, factor)

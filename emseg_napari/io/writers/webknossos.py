@@ -64,7 +64,7 @@ def write_webknossos(
     Cancelled
     """
     voxel = voxel_in_nm(source, context)
-    layers = [_write_layer(folder, one, voxel, context) for one in (source, image) if one is not None]
+    layers = [_write_layer(folder, one, context) for one in (source, image) if one is not None]
     _write_properties(folder, name, voxel, layers)
     if not source.is_labels:
         return
@@ -106,9 +106,9 @@ class _Layer:
         }
 
 
-def _write_layer(folder: Path, source: Source, voxel: Voxel, context: JobContext) -> _Layer:
+def _write_layer(folder: Path, source: Source, context: JobContext) -> _Layer:
     volume, begin = source.volume, _begin(source, context)
-    layout = Layout(volume.shape, "uint8", _COARSEST, None, voxel)
+    layout = Layout(volume.shape, "uint8", _COARSEST, None, volume.voxel)
     extents = [Extent.of(begin, volume.shape, factor) for factor in level_factors(layout)]
     name = "segmentation" if source.is_labels else "color"
     layer = _Layer(name, source.is_labels, _dtype(source), extents)
