@@ -31,9 +31,10 @@ def imported_distributions() -> dict[str, set[str]]:
     return {module: {normal(name) for name in distributions[module]} for module in imported_modules()}
 
 
-def declared_distributions() -> set[str]:
+def declared_distributions(*extras: str) -> set[str]:
+    """The packages of the base installation, with some extras."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
-    stated = project["dependencies"] + project["optional-dependencies"]["cluster"]
+    stated = sum((project["optional-dependencies"][extra] for extra in extras), project["dependencies"])
     return {normal(re.match(r"[\w.-]+", one)[0]) for one in stated}
 
 
@@ -42,11 +43,24 @@ def normal(name: str) -> str:
 
 
 def test_every_import_is_declared():
-    declared = declared_distributions()
+    declared = declared_distributions("cluster")
     missing = {module for module, names in imported_distributions().items() if not names & declared}
     assert not missing
 
 
 def test_every_declared_dependency_is_used():
     used = set().union(*imported_distributions().values())
-    assert declared_distributions() - used == _INDIRECT
+    assert declared_distributions("cluster") - used == _INDIRECT
+
+
+def test_a_module_that_an_extra_brings_is_declared_in_that_extra():
+    calls = [
+        [argument.value for argument in node.args]
+        for path in (CHECKOUT / "emseg_napari").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_extra"
+    ]
+    assert {extra for _, extra, _ in calls} >= {"stores", "trees"}
+    for module, extra, _ in calls:
+        names = {normal(name) for name in packages_distributions()[module.partition(".")[0]]}
+        assert names & (declared_distributions(extra) - declared_distributions())

@@ -108,6 +108,9 @@ def test_pyqt5_comes_with_the_last_napari_that_takes_it(metadata: Message) -> No
 def test_the_hub_can_find_the_plugin(metadata: Message) -> None:
     assert "Framework :: napari" in metadata.get_all("Classifier", [])
     assert metadata["Requires-Python"] == "<3.14,>=3.11"
+    assert all(word in metadata["Summary"] for word in ("EM", "neurons", "membrane", "napari"))
+    links = dict(line.split(", ", 1) for line in metadata.get_all("Project-URL", []))
+    assert {"Documentation", "User Support", "Bug Tracker", "Source"} <= set(links)
 
 
 def test_import_takes_the_installed_package_in_its_one_version(
@@ -153,6 +156,16 @@ def test_napari_finds_a_valid_manifest(ask) -> None:
         "print(p.display_name, [widget.display_name for widget in p.contributions.widgets])"
     )
     assert answer == "emseg-napari ['Segment boundaries']"
+
+
+def test_the_manifest_has_categories_and_an_icon_that_is_in_the_wheel(ask) -> None:
+    answer = ask(
+        "from npe2 import PluginManager; m = PluginManager(); m.discover();"
+        "p = m.get_manifest('emseg-napari'); from importlib.resources import files;"
+        "package, _, name = p.icon.partition(':');"
+        "print(files(package).joinpath(name).is_file(), *[one.value for one in p.categories], sep=', ')"
+    )
+    assert answer == "True, Segmentation, Annotation, IO, Image Processing"
 
 
 def test_manifest_names_only_things_that_exist(ask) -> None:

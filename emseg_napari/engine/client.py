@@ -21,7 +21,16 @@ import numpy as np
 from emseg_napari.core.jobs import Event, Failed, Finished, JobControl, UserError
 from emseg_napari.core.machine import processors
 from emseg_napari.core.mailbox import Mailbox
-from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, WarmUp, packed, receive, send
+from emseg_napari.engine.protocol import (
+    LAST_SECONDS,
+    LabelUpdate,
+    Request,
+    Stop,
+    WarmUp,
+    packed,
+    receive,
+    send,
+)
 
 CANCEL_SECONDS = 0.7
 # By then a batch system's jobs are ended and their certificate is deleted: `core.blockwise.batch` gives them
@@ -262,6 +271,11 @@ class Engine:
         log, self._log = self._log, None
         tail, streams = b"", [log]
         if process is not None:
+            if self._sending.acquire(timeout=LAST_SECONDS):  # else it takes nothing in
+                with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
+                    cast(BinaryIO, process.stdin).close()  # so that its job hears of its end
+                    process.wait(LAST_SECONDS + 0.1)
+                self._sending.release()
             process.kill()
             process.wait()
             streams += [process.stdin, process.stdout]

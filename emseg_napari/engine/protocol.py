@@ -18,6 +18,9 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.volume import Volume
 
+# For which a job at work may still hear that its user ended it, once the window has closed the pipe.
+LAST_SECONDS = 0.2
+
 
 @dataclass(frozen=True)
 class Request:

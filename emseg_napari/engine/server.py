@@ -27,7 +27,16 @@ from emseg_napari.core.jobs import (
     ignore,
 )
 from emseg_napari.core.mailbox import Mailbox
-from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, WarmUp, receive, send, unpacked
+from emseg_napari.engine.protocol import (
+    LAST_SECONDS,
+    LabelUpdate,
+    Request,
+    Stop,
+    WarmUp,
+    receive,
+    send,
+    unpacked,
+)
 
 
 class _Engine:
@@ -36,7 +45,8 @@ class _Engine:
     def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
         self._commands, self._events = commands, events
         self._requests: queue.Queue[tuple[Request | WarmUp, float]] = queue.Queue()
-        self._stop = threading.Event()
+        self._stop, self._at_rest = threading.Event(), threading.Event()
+        self._at_rest.set()
         self._control = JobControl()
         self._inbox = Mailbox()
 
@@ -45,7 +55,9 @@ class _Engine:
         while True:
             request, began = self._requests.get()
             if isinstance(request, Request):
+                self._at_rest.clear()
                 self._report(self._outcome(request, began))
+                self._at_rest.set()
             else:
                 _warm_up(request.job, lambda: not self._requests.empty())
 
@@ -55,6 +67,8 @@ class _Engine:
             try:
                 command = receive(self._commands)
             except EOFError:
+                self._stop.set()
+                self._at_rest.wait(LAST_SECONDS)
                 os._exit(0)  # the window is closed; a training step must not keep this process alive
             except (
                 BaseException

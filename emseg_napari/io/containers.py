@@ -75,9 +75,28 @@ def precomputed_root(folder: L) -> L | None:
     return next((one for one in around if precomputed_info(one) is not None), None)
 
 
+def webknossos_properties(folder: Path) -> Mapping[str, Any] | None:
+    """Return what describes a dataset of webKnossos; None if a folder is not one."""
+    file = folder / "datasource-properties.json"
+    try:
+        content = json.loads(file.read_text("utf-8")) if file.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, Mapping) and "dataLayers" in content else None
+
+
+def webknossos_root(folder: Location) -> Path | None:
+    """Return the dataset of webKnossos that a folder on a disk is, or is a layer or magnification of."""
+    if isinstance(folder, Address):
+        return None
+    around = (folder, *folder.parents[:2])
+    return next((one for one in around if webknossos_properties(one) is not None), None)
+
+
 def container_of(folder: L) -> L | None:
-    """Return the container that a folder lies in, if it lies in one: Zarr, N5 or precomputed."""
-    return ZARR.root(folder) or N5.root(folder) or precomputed_root(folder)
+    """Return the container that a folder lies in, if it lies in one: webKnossos, Zarr, N5 or precomputed."""
+    root: Any = webknossos_root(folder)
+    return root or ZARR.root(folder) or N5.root(folder) or precomputed_root(folder)
 
 
 def existing_part(path: Path) -> Path:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from emseg_napari.core.extras import import_extra
 from emseg_napari.io.pure_address import PureAddress
 from emseg_napari.io.store_errors import OF_THE_STORE, Refused, StoreError, Taken, explained
 
@@ -25,6 +26,11 @@ os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
 RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "8s"}
 _KNOWN_MARK = b"\0"  # begins TensorStore's generation of an object with an ETag
 PATIENCE_S = 300.0  # for all tries together
+
+
+def import_tensorstore() -> Any:
+    """Import TensorStore, which takes a while; `UserError` if it is not installed."""
+    return import_extra("tensorstore", "stores", "An N5 or precomputed volume, or any address,")
 
 
 def read(address: PureAddress, part: slice | None = None) -> bytes:
@@ -93,8 +99,7 @@ def keys_below(address: PureAddress) -> Iterator[str]:
         raise StoreError(
             f"{address} is on a web server, which does not list what it has; append the path of what to open."
         )
-    import tensorstore
-
+    tensorstore = import_tensorstore()
     prefix = f"{address.key}/".lstrip("/")
     every = tensorstore.KvStore.KeyRange(prefix, prefix[:-1] + "0" if prefix else "")  # "0" follows "/"
     with explained(address):
@@ -219,9 +224,7 @@ def _bucket(address: PureAddress) -> Any:
 
 @lru_cache(64)
 def _opened(specification: str) -> Any:
-    import tensorstore  # takes a while
-
-    return tensorstore.KvStore.open(json.loads(specification)).result()
+    return import_tensorstore().KvStore.open(json.loads(specification)).result()
 
 
 def open_array(location: Path | PureAddress, driver: dict[str, Any]) -> Any:
@@ -241,8 +244,7 @@ def open_array(location: Path | PureAddress, driver: dict[str, Any]) -> Any:
     ValueError
         If it is damaged or not such an array.
     """
-    import tensorstore
-
+    tensorstore = import_tensorstore()
     specification = {**driver, "kvstore": kvstore(location)}
     with explained(location, pattern=OF_THE_STORE):
         return tensorstore.open(specification, read=True, open=True).result(timeout=PATIENCE_S)

@@ -24,10 +24,12 @@ from emseg_napari.io.containers import (
     path_inside,
     precomputed_info,
     precomputed_root,
+    webknossos_root,
 )
 from emseg_napari.io.datasets import Wanted
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import FileDescription
+from emseg_napari.io.formats.foreign import conversion
 from emseg_napari.io.volume import Volume
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
@@ -49,8 +51,9 @@ def open_volume(
     Parameters
     ----------
     path : str, Path or Address
-        OME-Zarr, Zarr, N5, precomputed (Neuroglancer), HDF5, MRC, TIFF, PNG, or a folder of numbered slices;
-        or the address (``s3://bucket/b.zarr``, ``gs://...``, ``https://...``) of one of the first four. A
+        OME-Zarr, Zarr, N5, precomputed (Neuroglancer), a dataset of webKnossos, HDF5, MRC, TIFF, PNG, or a
+        folder of numbered slices; or the address (``s3://bucket/b.zarr``, ``gs://...``, ``https://...``) of
+        one of the first four. A
         dataset inside a container is addressed by appending its path (``a.h5/volumes/raw``, ``b.zarr/0``).
         Where none is given it is a multiscale image's full resolution, CREMI's volumes/raw, or the only
         volume.
@@ -190,6 +193,9 @@ def _open_file(file: Path, inner: str, whole: Path, labels: bool) -> Volume:
         from emseg_napari.io.formats.slices import open_slices
 
         return open_slices(file, labels)
+    reason = conversion(file.name)
+    if reason:
+        raise UserError(f"{file.name} {reason}.")
     raise UserError(f"{file.name} has a format that cannot be read; save it as OME-Zarr, HDF5, MRC or TIFF.")
 
 
@@ -204,6 +210,10 @@ def _open_container(there: Path, whole: Path, fills: bool, wanted: Wanted) -> Vo
 
 def _open_chunks(there: L, whole: Location, fills: bool, wanted: Wanted) -> Volume | None:
     """Open a dataset of the container that a folder or address lies in; None if it lies in none."""
+    if (dataset := webknossos_root(there)) is not None:
+        from emseg_napari.io.formats.webknossos import open_webknossos
+
+        return open_webknossos(dataset, path_inside(dataset, whole), fills, wanted)
     if (root := ZARR.root(there)) is not None:
         from emseg_napari.io.formats.zarr import open_zarr
 
@@ -244,6 +254,10 @@ def _levels(folder: Location) -> Sequence[Location]:
         from emseg_napari.io.formats.hdf5 import hdf5_levels
 
         return [file / level for level in hdf5_levels(file, path_inside(file, folder))]
+    if (dataset := webknossos_root(folder)) is not None and isinstance(folder, Path):
+        from emseg_napari.io.formats.webknossos import webknossos_levels
+
+        return webknossos_levels(folder, dataset)
     if ZARR.is_node(folder):
         from emseg_napari.io.formats.zarr import zarr_levels
 

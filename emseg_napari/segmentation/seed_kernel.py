@@ -33,7 +33,8 @@ def wide_places(squares: np.ndarray, neck: int) -> np.ndarray:
     numpy.ndarray
         uint8 (y + 2, x + 2) with the rim: 0, `INTERIOR` or `WIDE`.
     """
-    steps = _steps(squares)
+    steps = np.zeros([n + 2 for n in squares.shape], np.int32)
+    _step(squares, steps)
     height, width = steps.ravel(), steps.shape[1]
     kind = (height > 0).astype(np.uint8)
     _search(height, width, _peaks(height, width, neck), neck, kind)
@@ -54,15 +55,13 @@ def _search(height: np.ndarray, width: int, peaks: np.ndarray, neck: int, kind: 
 
 
 @compiled
-def _steps(squares: np.ndarray) -> np.ndarray:
-    """Return distances rounded to quarter pixels, int32, with the rim. (None is halfway between two.)"""
+def _step(squares: np.ndarray, steps: np.ndarray) -> None:
+    """Fill in distances rounded to quarter pixels, within the rim. (None is halfway between two.)"""
     rows, width = squares.shape
-    steps = np.zeros((rows + 2, width + 2), np.int32)
     for y in range(rows):
         square, here = squares[y], steps[y + 1, 1:-1]
         for x in range(np.uint64(width)):
             here[x] = np.int32(PER_PX * np.sqrt(square[x]) + 0.5)
-    return steps
 
 
 @compiled
@@ -112,7 +111,6 @@ def _searched(height: np.ndarray, width: int, peak: int, neck: int, met: np.ndar
     return count, True
 
 
-@compiled
 def numbered_seeds(kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number the wide places of an interior, and each of its regions that has none, as seeds.
 
@@ -128,8 +126,15 @@ def numbered_seeds(kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first : numpy.ndarray
         int64 (n,): the first pixel of each in reading order, counted from 0.
     """
-    height, width = kind.shape[0] - 2, kind.shape[1] - 2
-    parts, joined_to, first, is_seed = _parts(kind)
+    parts, seeds = np.zeros(kind.shape, np.int32), np.empty([n - 2 for n in kind.shape], np.int32)
+    return seeds, _number(parts, seeds, *_divide(kind, parts))
+
+
+@compiled
+def _number(
+    parts: np.ndarray, seeds: np.ndarray, joined_to: np.ndarray, first: np.ndarray, is_seed: np.ndarray
+) -> np.ndarray:
+    """Fill in the seeds, and return the first pixel of each."""
     number, count = np.zeros(joined_to.size, np.int32), 0
     for part in range(joined_to.size):  # a part is joined to an earlier one
         if joined_to[part] != part:
@@ -138,22 +143,21 @@ def numbered_seeds(kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             first[count] = first[part]
             count += 1
             number[part] = count
-    seeds = np.empty((height, width), np.int32)
-    for y in range(height):
-        for x in range(width):
+    for y in range(seeds.shape[0]):
+        for x in range(seeds.shape[1]):
             seeds[y, x] = number[parts[y + 1, x + 1]]
-    return seeds, first[:count].copy()
+    return first[:count].copy()
 
 
 @compiled
-def _parts(kind: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Divide a picture into parts of one kind, connected by sides (Rosenfeld and Pfaltz 1966).
+def _divide(kind: np.ndarray, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fill in parts of one kind, connected by sides (Rosenfeld and Pfaltz 1966).
 
-    Returns the part of each pixel, and of each part the one that it is joined to, its first pixel and
-    whether it is a seed: interior beside a wide place is none.
+    Returns of each part the one that it is joined to, its first pixel and whether it is a seed: interior
+    beside a wide place is none.
     """
     height, width = kind.shape[0] - 2, kind.shape[1] - 2
-    parts, count = np.zeros(kind.shape, np.int32), 1
+    count = 1
     joined_to, first = np.zeros(kind.size, np.int32), np.empty(kind.size, np.int64)
     is_seed = np.zeros(kind.size, np.bool_)
     for y in range(1, height + 1):
@@ -179,7 +183,7 @@ def _parts(kind: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     for part in range(count):
         joined_to[part] = _last(joined_to, np.int32(part))
         is_seed[joined_to[part]] &= is_seed[part]
-    return parts, joined_to[:count], first, is_seed
+    return joined_to[:count], first, is_seed
 
 
 @compiled

@@ -1,7 +1,8 @@
 """The steps of a watershed that look at every pixel. (Compiled: import with first use.)
 
 Each does what scipy, scikit-image or numpy do, in a fraction of the time, since all values are whole
-numbers or finite: they need no heap.
+numbers or finite: they need no heap. Numpy makes the pictures that they fill, since it asks for large
+pages of memory: the first touch of many small ones would cost a fifth of the time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def squared_distances(interior: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int32 (y, x): squares of distances in pixels, 0 outside; all from `FARTHEST_PX` on count as that.
     """
-    distances = _distances_in_columns(interior)
+    distances = np.empty(interior.shape, np.int32)
+    _distances_in_columns(interior, distances)
     _square_along_rows(distances)
     return distances
 
@@ -62,11 +64,10 @@ def _square_along_rows(distances: np.ndarray) -> None:
 
 
 @compiled
-def _distances_in_columns(interior: np.ndarray) -> np.ndarray:
-    """Return how far each pixel is from the nearest one outside in its column: int32 (y, x)."""
+def _distances_in_columns(interior: np.ndarray, found: np.ndarray) -> None:
+    """Fill in how far each pixel is from the nearest one outside in its column, int32 (y, x)."""
     height, width = interior.shape
     columns = range(np.uint64(width))  # unsigned: several at a time
-    found = np.empty(interior.shape, np.int32)
     above = found[0]
     for x in columns:
         above[x] = FARTHEST_PX
@@ -79,7 +80,6 @@ def _distances_in_columns(interior: np.ndarray) -> np.ndarray:
         here, below = found[y], found[y + 1]
         for x in columns:
             here[x] = min(here[x], np.int32(below[x] + 1))
-    return found
 
 
 def ranked(values: np.ndarray) -> tuple[np.ndarray, int]:
@@ -98,21 +98,23 @@ def ranked(values: np.ndarray) -> tuple[np.ndarray, int]:
         int32 (n,), 0 and up.
     count : int
     """
-    bits = values.view(np.uint64)
-    order, ranks = np.arange(len(bits), dtype=np.int32), np.empty(len(bits), np.int32)
+    bits, order = values.view(np.uint64).copy(), np.arange(len(values), dtype=np.int32)
+    more_bits, ranks = np.empty_like(bits), np.empty_like(order)
     for digit, counts in enumerate(_digit_counts(bits)):
         if counts.max() < len(bits):  # of float32 values, half of the digits are all equal
-            _sort(bits, digit, np.cumsum(counts) - counts, order, ranks)
-            order, ranks = ranks, order
+            _sort(bits, order, digit, np.cumsum(counts) - counts, more_bits, ranks)
+            bits, order, more_bits, ranks = more_bits, ranks, bits, order
     return ranks, _rank(bits, order, ranks)
 
 
 @compiled
-def _sort(bits: np.ndarray, digit: int, begin: np.ndarray, order: np.ndarray, found: np.ndarray) -> None:
-    """Sort an `order` by a digit, of which each value begins somewhere in what is `found`."""
-    for place in order:
-        value = _digit(bits[place], digit)
-        found[begin[value]] = place
+def _sort(
+    bits: np.ndarray, order: np.ndarray, digit: int, begin: np.ndarray, new_bits: np.ndarray, new: np.ndarray
+) -> None:
+    """Sort numbers and their order by a digit, of which each value begins somewhere."""
+    for n in range(order.size):
+        value = _digit(bits[n], digit)
+        new_bits[begin[value]], new[begin[value]] = bits[n], order[n]
         begin[value] += 1
 
 
@@ -121,7 +123,7 @@ def _rank(bits: np.ndarray, order: np.ndarray, ranks: np.ndarray) -> int:
     """Fill in the ranks of sorted numbers, and return how many there are."""
     rank = -1
     for n in range(order.size):
-        if n == 0 or bits[order[n]] != bits[order[n - 1]]:
+        if n == 0 or bits[n] != bits[n - 1]:
             rank += 1
         ranks[order[n]] = rank
     return rank + 1
@@ -162,53 +164,73 @@ def flooded(height: np.ndarray, levels: int, seeds: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int32 (y, x): the seed from which a pixel was reached.
     """
-    picture = _dry(height, seeds)
-    # Of each level the place beyond the picture from which its queue starts; then of each pixel the next.
-    last = np.arange(picture.size, picture.size + levels, dtype=np.uint32)
-    after = np.empty(picture.size + levels, np.uint32)
-    _enqueue_shores(picture, height, last, after)
-    _flood(picture, last, after)
+    picture = np.zeros([n + 2 for n in height.shape], np.int32)
+    _fill(picture, height, seeds)
+    begin = _queues(height, levels)
+    end = begin.copy()
+    waiting = np.empty(height.size, np.uint32)
+    _enqueue_shores(picture, height, end, waiting)
+    _flood(picture, begin, end, waiting)
     return np.maximum(picture[1:-1, 1:-1], 0)  # without any seed nothing is reached
 
 
 @compiled
-def _enqueue_shores(picture: np.ndarray, height: np.ndarray, last: np.ndarray, after: np.ndarray) -> None:
+def _queues(height: np.ndarray, levels: int) -> np.ndarray:
+    """Return where the queue of each level begins, with room for all of its pixels: uint32 (levels,).
+
+    Side by side: places that are linked one to the next take a wait for the memory each.
+    """
+    begin = np.zeros(levels, np.uint32)
+    for level in height.ravel():
+        if level + 1 < levels:
+            begin[level + 1] += 1
+    for level in range(1, levels):
+        begin[level] += begin[level - 1]
+    return begin
+
+
+@compiled
+def _enqueue_shores(picture: np.ndarray, height: np.ndarray, end: np.ndarray, waiting: np.ndarray) -> None:
     """Enqueue the pixels of seeds that have something dry beside them."""
     for y in range(height.shape[0]):
         above, here, below = picture[y], picture[y + 1], picture[y + 2]
         for x in range(height.shape[1]):
             at = x + 1
             if here[at] > 0 and min(above[at], here[at - 1], here[at + 1], below[at]) < 0:
-                _enqueue(last, after, np.int64(height[y, x]), np.uint64((y + 1) * here.size + at))
+                level = height[y, x]
+                waiting[end[level]] = (y + 1) * here.size + at
+                end[level] += 1
 
 
 @compiled
-def _flood(picture: np.ndarray, last: np.ndarray, after: np.ndarray) -> None:
+def _flood(picture: np.ndarray, begin: np.ndarray, end: np.ndarray, waiting: np.ndarray) -> None:
     """Fill in what is dry, the lowest level first."""
     pixels, width, one = picture.ravel(), np.uint64(picture.shape[1]), np.uint64(1)
-    for water in range(last.size):
-        place = np.uint64(pixels.size + water)
-        while place != last[water]:
-            place = np.uint64(after[place])
+    met = np.empty(waiting.size, np.uint32)  # at the level of the water, lower pixels too
+    for water in range(begin.size):
+        count, done = 0, 0
+        for early in range(begin[water], end[water]):
+            met[count] = waiting[early]
+            count += 1
+        while done < count:
+            place = np.uint64(met[done])
+            done += 1
             for beside in (place - width, place - one, place + one, place + width):
                 if pixels[beside] < 0:
-                    level = max(np.int64(~pixels[beside]), water)
+                    level = ~pixels[beside]
                     pixels[beside] = pixels[place]
-                    _enqueue(last, after, level, beside)
+                    if level > water:
+                        waiting[end[level]] = beside
+                        end[level] += 1
+                    else:
+                        met[count] = beside
+                        count += 1
 
 
 @compiled
-def _dry(height: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Return seeds, elsewhere heights as -1, -2, ..., and a rim of 0: int32 (y + 2, x + 2)."""
-    picture = np.zeros((height.shape[0] + 2, height.shape[1] + 2), np.int32)
+def _fill(picture: np.ndarray, height: np.ndarray, seeds: np.ndarray) -> None:
+    """Fill in seeds, elsewhere heights as -1, -2, ..., within the rim of a picture (y + 2, x + 2)."""
     for y in range(height.shape[0]):
         low, seed, here = height[y], seeds[y], picture[y + 1, 1:-1]
         for x in range(np.uint64(height.shape[1])):
             here[x] = seed[x] if seed[x] else ~low[x]
-    return picture
-
-
-@compiled
-def _enqueue(last: np.ndarray, after: np.ndarray, level: int, place: np.uint64) -> None:
-    after[last[level]] = place
-    last[level] = place

@@ -472,6 +472,57 @@ def test_closing_the_engine_under_a_running_job_ends_it_as_cancelled(fake_engine
     assert engine.process_id is None
 
 
+HEARING = """
+def deaf_but_watched(context):
+    context.report(Message('at work'))
+    threading.Thread(target=watch, args=(context.should_stop,), daemon=True).start()
+    while True: time.sleep(0.1)
+def watch(should_stop):
+    while not should_stop(): time.sleep(0.01)
+    Path(__file__).with_name('heard').touch()
+    os._exit(0)
+from emseg_napari.engine import server
+server.LAST_SECONDS = 60
+server._JOBS['predict'] = deaf_but_watched
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda engine, events: engine.close(),
+        lambda engine, events: events.close(),
+        lambda engine, events: engine._process.stdin.close(),  # as when the window's process dies
+    ],
+    ids=["closed", "left", "window gone"],
+)
+def test_a_job_hears_that_its_user_ends_it(fake_engine, monkeypatch, tmp_path, leave):
+    """Else a measurement would count it against what it tries."""
+    monkeypatch.setattr(client, "LAST_SECONDS", 60)
+    engine = fake_engine(HEARING)
+    events = engine.run("predict")
+    assert isinstance(next(events), Message)
+    process_id = engine.process_id
+    leave(engine, events)
+    assert wait_until_gone(process_id, PATIENCE_S)
+    assert (tmp_path / "heard").exists()
+
+
+def test_an_engine_that_takes_nothing_in_is_closed_all_the_same(fake_engine):
+    engine = fake_engine("time.sleep(600)")  # the pipe is full at once
+    failures: list[Event] = []
+    large = np.zeros(10_000_000, np.uint8)
+    thread = threading.Thread(target=lambda: failures.extend(engine.run("train", image=large)))
+    thread.start()
+    while engine.process_id is None:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    engine.close()
+    thread.join(PATIENCE_S)
+    assert [event.cancelled for event in failures] == [True]
+
+
 # Deaths
 
 

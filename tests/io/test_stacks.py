@@ -187,9 +187,9 @@ def test_files_that_are_no_images_are_named(tmp_path, name):
 
 
 def test_other_formats_are_named(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"something")
-    with pytest.raises(UserError, match=r"a\.jpg has a format that cannot be read; save it as"):
-        stacks.read_image(tmp_path / "a.jpg")
+    (tmp_path / "a.xyz").write_bytes(b"something")
+    with pytest.raises(UserError, match=r"a\.xyz has a format that cannot be read; save it as"):
+        stacks.read_image(tmp_path / "a.xyz")
 
 
 def layouts():

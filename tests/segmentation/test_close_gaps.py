@@ -57,6 +57,12 @@ def test_a_slice_of_more_pixels_than_can_be_counted_is_refused(monkeypatch):
         close_gaps(two_cells(), 0.5, 0.7)
 
 
+def test_no_place_of_a_slice_passes_31_bits():
+    vast = np.broadcast_to(np.float32(0), (2**15, 2**16))
+    with pytest.raises(UserError, match="is too large to close its gaps"):
+        close_gaps(vast, 0.5, 0.7)
+
+
 noise = st.integers(0, 1000).map(
     lambda seed: ndimage.gaussian_filter(np.random.default_rng(seed).random((40, 40)), 2).astype(np.float32)
 )

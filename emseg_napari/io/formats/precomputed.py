@@ -22,7 +22,7 @@ from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks, common, shifted
 from emseg_napari.io.formats.precomputed_shards import Sharding
 from emseg_napari.io.layout import ceil_divided
-from emseg_napari.io.object_store import open_array, read_array
+from emseg_napari.io.object_store import import_tensorstore, open_array, read_array
 from emseg_napari.io.placing import along_zyx, placed
 from emseg_napari.io.volume import Volume
 
@@ -163,9 +163,7 @@ def _open(root: Location, number: int, fills: bool) -> Any:
         "scale_index": number,
         "fill_missing_data_reads": fills,
     }
-    import tensorstore
-
-    return open_array(root, driver).T[tensorstore.d[:].translate_to[0]]
+    return open_array(root, driver).T[import_tensorstore().d[:].translate_to[0]]
 
 
 def _scales(info: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

@@ -50,6 +50,9 @@ def slice_files(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
         paths = [path for path in folder.iterdir() if _is_slice(path)]
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror}); check its permissions.") from error
+    if not paths and (inner := _only_folder(folder)):
+        paths, notes = slice_files(inner)
+        return paths, (f"its slices lie in {inner.name}", *notes)
     if not paths:
         raise UserError(f"{folder} has no TIFF or PNG files; choose a folder of numbered slices.")
     if len(paths) == 1:
@@ -58,6 +61,12 @@ def slice_files(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     names = [_Name.of(path) for path in sorted(paths)]
     numbered = _numbered(folder, names)
     return [path for _, path in numbered], _kinds(names) + _gaps([number for number, _ in numbered])
+
+
+def _only_folder(folder: Path) -> Path | None:
+    """Return the only folder in a folder if slices lie in it, as some microscopes leave them."""
+    inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return inner[0] if len(inner) == 1 and any(map(_is_slice, inner[0].iterdir())) else None
 
 
 def _is_slice(path: Path) -> bool:

@@ -15,6 +15,7 @@ from emseg_napari.io.axes import Size, VolumeWindow, shape_text
 from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.decode import PNG_SUFFIXES
 from emseg_napari.io.description import FileDescription, stack_axes
+from emseg_napari.io.formats.microscope_text import pixel_note
 from emseg_napari.io.formats.png import describe_png, read_png
 from emseg_napari.io.formats.slice_names import slice_files
 from emseg_napari.io.formats.slice_pixels import SlicePixels
@@ -91,6 +92,8 @@ def open_slices(path: Path, labels: bool = False) -> Volume:
     """
     paths, notes = slice_files(path) if path.is_dir() else ([path], ())
     usual = _usual(paths, labels)
+    if path.is_dir() and usual.voxel is None:
+        notes += pixel_note(paths[0].parent)
     size, dtype = _kind_of(usual)
     found = replace(
         usual,

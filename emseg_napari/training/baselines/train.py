@@ -26,6 +26,7 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.run import Run
 from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
+from emseg_napari.training.baselines import trees
 from emseg_napari.training.baselines.ridge import Example, fit_ridge
 from emseg_napari.training.dataset import prepare
 from emseg_napari.training.run_record import split_description
@@ -177,9 +178,7 @@ def _examples(fitting: _Fitting) -> list[tuple[int, SliceWindow]]:
 
 def _fit_trees(fitting: _Fitting) -> int:
     """Write the fitted trees and return their number."""
-    # Here, since importing scikit-learn takes seconds, which the ridge filter does not need.
-    from emseg_napari.training.baselines import trees
-
+    trees.import_sklearn()  # where it is missing, this is said before any work is done
     trained, seed = fitting.run.record.trained_slices, fitting.run.settings.seed
     features, is_boundary = trees.sample_pixels(
         lambda k: fitting.normalised(trained[k]),

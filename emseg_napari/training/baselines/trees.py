@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
-from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from emseg_napari.core.extras import import_extra
 from emseg_napari.core.files import atomic_write
 from emseg_napari.core.jobs import JobContext, Progress
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
@@ -110,12 +110,17 @@ def _some(mask: np.ndarray, wanted: int, random: np.random.Generator) -> tuple[n
     return np.unravel_index(pixels, mask.shape)
 
 
+def import_sklearn() -> Any:
+    """Import scikit-learn's ensembles, which takes seconds; `UserError` if it is not installed."""
+    return import_extra("sklearn.ensemble", "trees", "The baseline trees")
+
+
 def fit_trees(
     features: np.ndarray,
     is_boundary: np.ndarray,
     seed: int = 0,
     context: JobContext | None = None,
-) -> HistGradientBoostingClassifier:
+) -> Any:
     """Fit a classifier to what `sample_pixels` returned.
 
     Raises
@@ -133,7 +138,7 @@ def fit_trees(
         return 0.0
 
     # A score that never stops the fit: scikit-learn has no other callback after every tree.
-    model = HistGradientBoostingClassifier(
+    model = import_sklearn().HistGradientBoostingClassifier(
         max_iter=TREES,
         learning_rate=LEARNING_RATE,
         random_state=seed,
@@ -149,7 +154,7 @@ def fit_trees(
         return model.fit(features, is_boundary)
 
 
-def export_trees(model: HistGradientBoostingClassifier, path: Path) -> None:
+def export_trees(model: Any, path: Path) -> None:
     """Write the classifier as an ONNX file, atomically.
 
     Input is float32 (pixels, features), output the boundary probability, float32 (pixels, 1). Prediction

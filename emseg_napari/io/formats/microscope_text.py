@@ -1,0 +1,34 @@
+"""Text files that microscopes write beside their images: what they say of the size of a pixel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_SUFFIXES = (".txt", ".hdr", ".ini", ".inf", ".log")
+_LONGEST = 1 << 20  # bytes; a text about an image has a few thousand
+_SHOWN = 80
+# "PixelSize=4.96" (Hitachi), "PixelWidth=1.2e-09" (Thermo Fisher), "Image Pixel Size = 2.5 nm" (Zeiss)
+_PIXEL = re.compile(r"^[^=:\n]*pixel[ _]?(?:size|width)[^=:\n]*[=:]\s*[^\s].*$", re.IGNORECASE | re.MULTILINE)
+
+
+def pixel_note(folder: Path) -> tuple[str, ...]:
+    """Return the note on the size of a pixel that a text beside the slices states.
+
+    It is quoted and not used: the text has no thickness of slices, and programs write it in different units.
+    """
+    for path in _texts(folder):
+        line = _PIXEL.search(path.read_bytes()[:_LONGEST].decode("utf-8", "replace").replace("\r", "\n"))
+        if line:
+            text = " ".join(line[0].split())[:_SHOWN]
+            return (f'no size of a voxel is known; {path.name} beside the slices says "{text}"',)
+    return ()
+
+
+def _texts(folder: Path) -> Iterator[Path]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    except OSError:  # which is said where the slices are looked for
+        return
+    yield from (path for path in files[:3] if path.is_file())

@@ -1,0 +1,220 @@
+"""Datasets of webKnossos: a folder of layers, each in several magnifications, that a JSON file describes.
+
+Layers in Zarr are read (https://docs.webknossos.org/webknossos/data/zarr.html); the arrays are larger than
+the bounding box, outside of which nothing is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import Size, VolumeWindow, name_of, size_of
+from emseg_napari.io.chunk_errors import chunks_over
+from emseg_napari.io.containers import webknossos_properties
+from emseg_napari.io.datasets import Dataset, Wanted, choose, unknown_dataset
+from emseg_napari.io.description import FileDescription, stack_axes
+from emseg_napari.io.formats.chunk_files import check_chunks
+from emseg_napari.io.formats.zarr import ZarrPixels
+from emseg_napari.io.placing import placed
+from emseg_napari.io.volume import Volume
+from emseg_napari.io.zarr_store import failing, readable_store
+
+_ZARR = ("zarr", "zarr3")
+_KINDS = {"color": "image", "segmentation": "labels"}  # what a category of layers holds
+
+
+@dataclass(frozen=True)
+class _Magnification:
+    """One array of a layer.
+
+    Attributes
+    ----------
+    folder : str
+        From the dataset.
+    factor : (int, int, int)
+        How many voxels of the finest magnification one of it has along z, y, x.
+    axes : tuple of str
+        Of the array.
+    """
+
+    folder: str
+    factor: Size
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer of a dataset, with its bounding box (z, y, x) in voxels of the finest magnification."""
+
+    name: str
+    kind: str
+    container: str
+    dtype: str
+    corner: Size
+    size: Size
+    magnifications: tuple[_Magnification, ...]
+
+    def box(self, factor: Size) -> VolumeWindow:
+        """Return the voxels of a magnification that the bounding box touches."""
+        z, y, x = (
+            slice(corner // one, -(-(corner + size) // one))
+            for corner, size, one in zip(self.corner, self.size, factor, strict=True)
+        )
+        return z, y, x
+
+
+@dataclass(frozen=True)
+class WebknossosPixels(ZarrPixels):
+    """The bounding box of an array, which begins at `corner` (z, y, x) of it."""
+
+    corner: Size = (0, 0, 0)
+
+    def _read(self, window: VolumeWindow) -> Any:
+        return super()._read(self._moved(window))
+
+    def _files(self, window: VolumeWindow) -> Iterator[tuple[VolumeWindow, str]]:
+        stored = self.axes.size(self._array.shape)
+        for index, part in chunks_over(self._moved(window), stored, self._in_a_file):
+            z, y, x = (
+                slice(max(one.start - corner, 0), min(one.stop - corner, length))
+                for one, corner, length in zip(part, self.corner, self.shape, strict=True)
+            )
+            yield (z, y, x), self._file(self.axes.places(index))
+
+    def _moved(self, window: VolumeWindow) -> VolumeWindow:
+        """Return a window of the bounding box as one of the array."""
+        z, y, x = (
+            slice(one.start + corner, one.stop + corner)
+            for one, corner in zip(window, self.corner, strict=True)
+        )
+        return z, y, x
+
+
+def open_webknossos(root: Path, dataset: str = "", fills: bool = False, wanted: Wanted = "image") -> Volume:
+    """Open a layer of a dataset.
+
+    Parameters
+    ----------
+    root : Path
+        The folder with ``datasource-properties.json``.
+    dataset : str
+        A layer, whose finest magnification is opened, or the folder of a magnification, such as
+        ``color/2-2-1``; when not given, the only layer of what is wanted.
+    fills : bool
+        Whether chunks without a file are the array's fill value, and no error.
+    wanted : str
+        "labels" are segmentation layers, all else is in the others.
+
+    Raises
+    ------
+    UserError
+        If there is no such layer, several could be meant, it is not Zarr, or it is damaged.
+    """
+    layers = {layer.name: layer for layer in _layers(root)}
+    if not dataset:
+        kind = "labels" if wanted == "labels" else "image"
+        meant = {name: layer for name, layer in layers.items() if layer.kind == kind} or layers
+        dataset = choose({name: Dataset(one.size, one.dtype) for name, one in meant.items()}, root.name)
+    layer = layers.get(dataset.partition("/")[0])
+    found = [one for one in layer.magnifications if dataset in (layer.name, one.folder)] if layer else []
+    if layer is None or not found:
+        all_ = {name: Dataset(one.size, one.dtype) for name, one in layers.items()}
+        raise unknown_dataset(all_, dataset, root.name)
+    return _open(root, layer, found[0], fills)
+
+
+def webknossos_levels(folder: Path, root: Path) -> list[Path]:
+    """Return the arrays of all magnifications of the layer that an array is one of, the finest first."""
+    for layer in _layers(root):
+        folders = [root / one.folder for one in layer.magnifications]
+        if folder in folders:
+            return folders
+    return [folder]
+
+
+def _open(root: Path, layer: _Layer, magnification: _Magnification, fills: bool) -> Volume:
+    folder, name = root / magnification.folder, name_of(root, magnification.folder)
+    if layer.container not in _ZARR:
+        raise UserError(
+            f"{name} is stored as {layer.container}, which cannot be read; save it as zarr3, such as "
+            f'with webknossos.Dataset.open("{root.name}").copy_dataset("NEW", data_format="zarr3").'
+        )
+    try:
+        with failing():
+            array = zarr.open_array(readable_store(folder), mode="r")
+    except UserError:
+        raise
+    except Exception as error:  # malformed metadata raises anything at all
+        raise UserError(f"{name} is damaged or not a Zarr array ({error}); copy it again.") from error
+    file = FileDescription(name, "webKnossos", magnification.axes, array.shape, array.dtype)
+    axes = stack_axes(file)
+    box = layer.box(magnification.factor)
+    if any(part.stop > length for part, length in zip(box, axes.size(array.shape), strict=True)):
+        raise UserError(f"{name} is smaller than the bounding box of its layer; copy the dataset again.")
+    file = replace(_placed(file, root, box, magnification), is_labels=layer.kind == "labels")
+    chunks = axes.size(array.chunks)
+    check_chunks(chunks, array.dtype, name)
+    corner = box[0].start, box[1].start, box[2].start
+    size = size_of(box)
+    pixels = WebknossosPixels(folder, name, size, array.dtype, chunks, axes, fills, corner)
+    # what is described is the bounding box, with the axes of a stack
+    file = replace(file, axes=("z", "y", "x"), shape=size)
+    return Volume.described(file, str(folder), pixels)
+
+
+def _placed(
+    file: FileDescription, root: Path, box: VolumeWindow, magnification: _Magnification
+) -> FileDescription:
+    """Add size and place of the voxels; voxels of all magnifications begin at the same corner."""
+    scale = (webknossos_properties(root) or {}).get("scale")
+    stated = scale if isinstance(scale, Mapping) else {"factor": scale}  # older ones list nanometres
+    factor = stated.get("factor")
+    if not isinstance(factor, list) or len(factor) != 3:
+        return file
+    fine = factor[::-1]
+    sizes = [size * one for size, one in zip(fine, magnification.factor, strict=True)]
+    shifts = [
+        part.start * size + (size - first) / 2 for part, size, first in zip(box, sizes, fine, strict=True)
+    ]
+    return placed(file, sizes, stated.get("unit", "nanometer"), shifts)
+
+
+def _layers(root: Path) -> list[_Layer]:
+    try:
+        return [_layer(one) for one in (webknossos_properties(root) or {})["dataLayers"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{root.name} has a damaged datasource-properties.json ({error!r}); copy it again."
+        ) from error
+
+
+def _layer(stated: Mapping[str, Any]) -> _Layer:
+    box = stated["boundingBox"]
+    x, y, z = map(int, box["topLeft"])
+    magnifications = [
+        _magnification(stated["name"], one) for one in stated.get("mags") or stated["wkwResolutions"]
+    ]
+    return _Layer(
+        str(stated["name"]),
+        _KINDS.get(stated["category"], ""),
+        str(stated["dataFormat"]),
+        str(stated["elementClass"]),
+        (z, y, x),
+        (int(box["depth"]), int(box["height"]), int(box["width"])),
+        tuple(sorted(magnifications, key=lambda one: one.factor)),
+    )
+
+
+def _magnification(layer: str, stated: Mapping[str, Any]) -> _Magnification:
+    factor = stated.get("mag", stated.get("resolution"))
+    x, y, z = (factor,) * 3 if isinstance(factor, int) else map(int, factor)
+    name = str(x) if x == y == z else f"{x}-{y}-{z}"
+    places = stated.get("axisOrder") or {"c": 0, "x": 1, "y": 2, "z": 3}
+    folder = str(stated.get("path") or f"{layer}/{name}").removeprefix("./")
+    return _Magnification(folder, (z, y, x), tuple(sorted(places, key=lambda axis: places[axis])))
