@@ -1,7 +1,7 @@
 """Cells, labels, probabilities and images in the formats of other programs.
 
 What is not an OME-Zarr is written beside its name and takes its place when it is complete; an OME-Zarr is
-written block by block and resumed. Memory: a few blocks, half a gigabyte at most.
+written block by block and resumed. Memory: a few blocks, up to two gigabytes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import tifffile
-
 from emseg_napari.core import files
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.core.meter import Meter
@@ -23,7 +21,6 @@ from emseg_napari.core.owned_output import replacing_folder, writing_file
 from emseg_napari.io.address import Location, local_path, location_of
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.layout import CHUNK_PX, Layout, OutputType, Version, flat_shard, shard_of
-from emseg_napari.io.own_record import own_record
 from emseg_napari.io.records import CONVERT_SOFTWARE, RECORD_FILE
 from emseg_napari.io.resume_check import LATER, check_unchanged
 from emseg_napari.io.slabs import in_slabs
@@ -206,7 +203,9 @@ def _is_free(output: Path, to: Format) -> bool:
     if not os.path.lexists(output):
         return True
     if to == "tiff":
-        return output.is_file() and _info_of(output).get("software") == CONVERT_SOFTWARE
+        from emseg_napari.io.writers.tiff import record_in
+
+        return output.is_file() and record_in(output).get("software") == CONVERT_SOFTWARE
     if not output.is_dir():
         return False
     own = output / RECORD_FILE
@@ -214,15 +213,6 @@ def _is_free(output: Path, to: Format) -> bool:
         with suppress(UserError, AttributeError):
             return bool(files.read_json(own).get("software") == CONVERT_SOFTWARE)
     return all(files.is_temporary(one.name) for one in output.iterdir())
-
-
-def _info_of(path: Path) -> dict[str, Any]:
-    """Return the record in a TIFF that `writers.tiff` wrote; empty of others."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            return own_record(str((file.imagej_metadata or {}).get("Info", "")), path.name)
-    except (OSError, ValueError, tifffile.TiffFileError, UserError):
-        return {}
 
 
 def _check_image(conversion: Conversion) -> None:

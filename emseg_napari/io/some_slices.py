@@ -9,6 +9,7 @@ import numpy as np
 
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.placing import shifted
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import PixelSource, Volume
 
 
@@ -38,7 +39,7 @@ class SomeSlices:
 
     @property
     def chunks(self) -> Size | None:
-        """Of the pixels behind; one slice where that is not where this begins, so that none is read twice."""
+        """Of the pixels behind; where this begins inside of one, a slice of it: those keep it meanwhile."""
         chunks = self.pixels.chunks
         return chunks if chunks is None or self.first % chunks[0] == 0 else (1, *chunks[1:])
 
@@ -52,5 +53,7 @@ def some_slices(volume: Volume, first: int, end: int) -> Volume:
     """Return the volume of the slices `first` to `end` - 1, which lies where they lie."""
     if (first, end) == (0, len(volume)):
         return volume
+    depth = (volume.chunks or (1,))[0]
+    pixels = (volume if first % depth == 0 else in_slabs(volume)).pixels
     place = shifted(volume.origin, first, volume.voxel)
-    return replace(volume, pixels=SomeSlices(volume.pixels, first, end), origin=place)
+    return replace(volume, pixels=SomeSlices(pixels, first, end), origin=place)

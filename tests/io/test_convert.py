@@ -408,3 +408,20 @@ def test_an_image_lies_below_labels_of_its_size_only(tmp_path):
     output = written(tmp_path, "webknossos", image=image)
     layers = json.loads((output / "datasource-properties.json").read_text())["dataLayers"]
     assert [layer["name"] for layer in layers] == ["segmentation", "color"]
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_deep_chunks_are_decoded_once_also_where_slices_begin_inside_of_one(to, tmp_path, monkeypatch):
+    whole = cells(np.uint16)
+    array = zarr.create_array(
+        tmp_path / "deep.zarr", shape=whole.shape, chunks=(4, 300, 530), dtype=np.uint16, zarr_format=2
+    )
+    array[:] = whole
+    volume, read = open_volume(tmp_path / "deep.zarr"), []
+    pixels = type(volume.pixels)
+    real = pixels.read
+    monkeypatch.setattr(pixels, "read", lambda self, window: read.append(window) or real(self, window))
+    output = written(tmp_path, to, volume=volume, slices=(1, 6), labels=True)
+    assert len(read) <= 4, read  # of two layers of chunks, perhaps in two windows
+    if to not in ("webknossos", "tiles"):
+        assert (open_volume(output, labels=True)[...] == whole[1:6]).all()

@@ -20,7 +20,7 @@ from emseg_napari.io.writers.tensors import TensorArray
 
 # As many voxels as Neuroglancer's usual 64 x 64 x 64, flat as the slices of a microscope are.
 _CHUNK: Size = (16, 128, 128)
-_BLOCK: Size = (16, 2048, 2048)  # whole chunks, at most half a gigabyte
+_BLOCK: Size = (16, 1024, 1024)  # whole chunks; TensorStore holds it several times
 _CELLS = (8, 8, 8)  # blocks of compressed_segmentation, the usual ones
 
 

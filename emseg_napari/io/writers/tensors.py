@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from emseg_napari.core.extras import import_extra
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import VolumeWindow
 
@@ -31,8 +32,7 @@ class TensorArray:
     """
 
     def __init__(self, folder: Path, spec: dict[str, Any], channel_first: bool) -> None:
-        import tensorstore
-
+        tensorstore = import_extra("tensorstore", "stores", "This format")
         place = {"kvstore": {"driver": "file", "path": f"{folder}/"}, "create": True}
         self._folder, self._channel_first = folder, channel_first
         self._array = self._explained(lambda: tensorstore.open(spec | place).result())

@@ -16,7 +16,7 @@ import tifffile
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.core.meter import Meter
 from emseg_napari.io.axes import SliceWindow, shape_text
-from emseg_napari.io.own_record import record_text
+from emseg_napari.io.own_record import own_record, record_text
 from emseg_napari.io.slabs import Slabs
 from emseg_napari.io.writers.source import Source, as_type, limits
 
@@ -69,6 +69,15 @@ def write_tiff(path: Path, source: Source, context: JobContext) -> None:
                 values = as_type(slabs.read(z, band), dtype, volume.name)
                 file.write(values.astype(dtype.newbyteorder("<")).tobytes())
                 meter.done(values.size, f"slice {z} written")
+
+
+def record_in(path: Path) -> dict[str, Any]:
+    """Return the record in a file that `write_tiff` wrote; empty of others."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            return own_record(str((file.imagej_metadata or {}).get("Info", "")), path.name)
+    except (OSError, ValueError, tifffile.TiffFileError, UserError):
+        return {}
 
 
 def _dtype(source: Source, context: JobContext) -> np.dtype[Any]:
