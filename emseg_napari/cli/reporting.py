@@ -152,8 +152,8 @@ def resumable_job(stream: TextIO, place: str) -> Iterator[JobContext]:
 
             yield context.reporting_to(report)
     except (Cancelled, KeyboardInterrupt):
-        stays = f"; finished parts stay {place}" if finished else " before a part was finished"
-        raise Stopped(f"Stopped{stays}: run the same command again to resume.") from None
+        stays = f"finished parts stay {place}" if finished else "no part was finished this time"
+        raise Stopped(f"Stopped; {stays}: run the same command again to resume.") from None
 
 
 class _Bar:

@@ -246,7 +246,7 @@ def _check_level(folder: Address, layout: Layout) -> None:
     if found.metadata.to_dict() != _create_array(MemoryStore(), layout, layout.shape).metadata.to_dict():
         raise UserError(
             f"An output at {folder} was begun with another layout, and then killed, or is just being begun; "
-            "choose another name, or remove it if nobody else works on it."
+            "choose another name, or remove it if no other process works on it."
         )
 
 

@@ -26,7 +26,7 @@ def scratch_folder() -> Path:
 
 
 def _is_in_memory(folder: Path) -> bool:
-    """Whether what is mounted nearest above a folder is memory; where nobody can tell, it is not."""
+    """Whether what is mounted nearest above a folder is memory; where that is unknown, it is not."""
     try:
         lines = _MOUNTS.read_text("utf-8", "replace").splitlines()
     except OSError:  # another system

@@ -36,7 +36,7 @@ def readable_store(location: Location, is_complete: bool = False) -> Any:
 def failing() -> Iterator[None]:
     """Raise at the end of a block the first error of what Zarr asked stores for.
 
-    Zarr asks for much at once. If one request raised, the others would go on with nobody waiting for them,
+    Zarr asks for much at once. If one request raised, the others would go on while nothing waits for them,
     and their errors would be printed; so Zarr is told that there is nothing, and what it returns is not used.
 
     Raises

@@ -458,9 +458,11 @@ def test_ctrl_c_under_a_batch_system_cancels_its_jobs_and_says_how_to_go_on(
     asked = ("--scheduler", "slurm", "--workers", 1)
     words = ["predict", run.folder, image, "--output", tmp_path / "o.zarr", *FAST, *asked]
     done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True)
-    stays = f"; finished parts stay in {tmp_path / 'o.zarr'}" if is_at_work else " before a part was finished"
+    stays = (
+        f"finished parts stay in {tmp_path / 'o.zarr'}" if is_at_work else "no part was finished this time"
+    )
     assert done.returncode == 130, done.stderr
-    assert done.stderr.endswith(f"emseg: Stopped{stays}: run the same command again to resume.\n")
+    assert done.stderr.endswith(f"emseg: Stopped; {stays}: run the same command again to resume.\n")
     wait_until(lambda: not slurm.running())
 
 

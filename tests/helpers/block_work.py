@@ -1,5 +1,7 @@
 """Work on blocks that costs nothing; in a module of its own, since workers import it."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,6 +54,15 @@ class Writing:
         for number, where, error in self.troubles:
             if (number, where) == (block.index[0], step):
                 raise error
+
+
+class Deadly(Writing):
+    """Block 3 ends the process that computes it."""
+
+    def compute(self, block: Cube, given: int, should_stop: ShouldStop) -> str:
+        if block.index[0] == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().compute(block, given, should_stop)
 
 
 def cubes(count: int) -> list[Cube]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from emseg_napari.core.blockwise import batch_job
 from emseg_napari.core.blockwise.batch_job import reporting_job
 from emseg_napari.core.blockwise.certificate import certificate_folder, new_certificate
 from emseg_napari.core.blockwise.dask_client import imported, quiet
@@ -19,7 +20,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.text import counted
 
 _SECONDS_TO_CLOSE = 60.0
-_MOST_REPLACED = 2  # jobs in a row that ended before a worker came
+_MOST_REPLACED = 2  # jobs in a row that were lost before a worker came
 
 
 class BatchJobs:
@@ -40,12 +41,17 @@ class BatchJobs:
         self._plan, self._cluster, self._refusals = plan, cluster, refusals
         self._at_work: set[str] = set()  # jobs of several workers of which at least one is there
         self._told = 0  # of the refusals
-        self._replaced = 0  # jobs that ended before a worker came, since the last one that came
+        self._replaced = 0  # jobs that were lost before a worker came, since the last one that came
 
     @property
     def address(self) -> str:
         """Address of the scheduler."""
         return str(self._cluster.scheduler_address)
+
+    @property
+    def workers(self) -> int:
+        """How many there are once all jobs are at work."""
+        return self._plan.jobs * self._plan.processes
 
     def submit_missing(self) -> None:
         """Submit the jobs that have not been yet, and again those that have ended."""
@@ -53,7 +59,7 @@ class BatchJobs:
         self._cluster.scale(jobs=self._plan.jobs)
 
     def _forget_ended(self) -> None:
-        """Forget jobs of several workers that have lost all, and those that ended before a worker came.
+        """Forget jobs of several workers that have lost all, and those that are lost before a worker came.
 
         A job of one worker that was there, Dask forgets itself.
         """
@@ -66,7 +72,7 @@ class BatchJobs:
             if not job.has_worked and (name in names or name in at_work):
                 job.has_worked = True
                 self._replaced = 0
-            if job.has_ended and not job.has_worked and self._replaced < _MOST_REPLACED:
+            if job.is_lost and self._replaced < _MOST_REPLACED:
                 self._replaced += 1
                 self._forget(name)
 
@@ -85,7 +91,7 @@ class BatchJobs:
         Raises
         ------
         UserError
-            If none is left to wait for: each was refused, or ended before a worker came as did those that
+            If none is left to wait for: each was refused, or lost before a worker came as were those that
             were submitted in its place.
         """
         jobs = list(self._cluster.workers.values())  # those that are being submitted are not there yet
@@ -108,13 +114,14 @@ class BatchJobs:
     def _check_not_all_ended(self, jobs: Sequence[Any]) -> None:
         taken = [job for job in jobs if job.job_id]
         is_hopeless = self._replaced == _MOST_REPLACED and not self._names()
-        if is_hopeless and all(job.has_ended and not job.has_worked for job in taken):
+        if is_hopeless and all(job.is_lost for job in taken):
             folder = self._plan.setting("log-directory")
             settings = f"; 'log-directory' in Dask's settings ({DASK_SETTINGS}) is its place"
+            minutes = batch_job.SECONDS_TO_COME / 60
             raise UserError(
-                f"All jobs that {self._plan.system} took ended before a worker of theirs came, those too "
-                f"that were submitted again. The output of job {taken[-1].job_id} says why"
-                + (f", in {folder}." if folder else f"{settings}.")
+                f"All jobs that {self._plan.system} took ended, or ran for {minutes:g} minutes, before a "
+                "worker of theirs came, those too that were submitted again. The output of job "
+                f"{taken[-1].job_id} says why" + (f", in {folder}." if folder else f"{settings}.")
             )
 
 

@@ -1,7 +1,8 @@
 """Block-wise processing by the workers of a Dask scheduler.
 
-Every worker has a few blocks in its queue, so that none waits for this process. The work, which may name many
-files, and what a worker is checked by travel to each worker once and not with every block.
+Every worker has a few blocks in its queue, so that none waits for this process. They are for this worker
+alone, see `ColumnQueue`: Dask would move some to others, which would decode the same chunks. The work, which
+may name many files, and what a worker is checked by travel to each worker once and not with every block.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import pickle
 import queue
 import time
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import count
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from emseg_napari.core.blockwise.batch import BatchJobs
+from emseg_napari.core.blockwise.column_queue import ColumnQueue
 from emseg_napari.core.blockwise.dask_checks import check_cluster, versions_here
 from emseg_napari.core.blockwise.dask_client import dashboard, is_open_to_others, lost, open_client
 from emseg_napari.core.blockwise.dask_task import DaskTask
@@ -44,7 +47,7 @@ def run_on_dask(
         progress.message(_scheduler_message(client))
         runner = DaskRunner(client, task, progress, should_stop, jobs)
         try:
-            runner.run(blocks)
+            runner.run(work, blocks)
         finally:
             runner.cancel_pending()
 
@@ -64,6 +67,14 @@ def _scheduler_message(client: Any) -> str:
         "a network that you trust, or start the scheduler with TLS (tls://)."
     )
     return f"Working with the scheduler {address}{link}." + (warning if is_open_to_others(address) else "")
+
+
+class _Sent(NamedTuple):
+    """A block that a worker has been given."""
+
+    block: Block
+    future: Any
+    address: str
 
 
 class DaskRunner:
@@ -92,40 +103,63 @@ class DaskRunner:
         self._name = f"emseg-{uuid.uuid4().hex[:8]}"
         # It travels to each worker once; of one that is lost, the scheduler makes it again.
         self._work = client.submit(bytes, task.job, key=f"{self._name}-work", pure=False)
-        self._pending: dict[str, tuple[Block, Any]] = {}  # blocks and futures, by their keys
+        self._pending: dict[str, _Sent] = {}  # by their keys, in the order in which they were sent
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()  # keys
-        self._capacity, self._counted = 0, float("-inf")
+        self._numbers = count()
+        self._threads: dict[str, int] = {}  # of the workers, by their addresses
+        self._in_hand, self._deaths = Counter[str](), Counter[tuple[int, ...]]()
+        self._left, self._counted = 0, float("-inf")
 
-    def run(self, blocks: Collection[Block]) -> None:
+    def run(self, work: BlockWork, blocks: Collection[Block]) -> None:
         """Process all blocks."""
-        waiting = iter(enumerate(blocks))
-        left = len(blocks)
+        self._left = len(blocks)
+        self._wait_for_workers()
+        self._queue = ColumnQueue(work, blocks)
         self._progress.restart_clock()
-        while left:
+        while self._left:
             self._check()
-            self._submit(waiting)
+            self._submit()
             for key in self._ended_keys():
-                self._report_outcome(*self._pending.pop(key))
-                left -= 1
+                self._report_outcome(key)
 
     def cancel_pending(self) -> None:
         """Cancel the blocks that no worker has begun."""
         if self._pending and not lost(self._client):
-            self._client.cancel([future for _, future in self._pending.values()])
+            self._client.cancel([sent.future for sent in self._pending.values()])
 
-    def _submit(self, waiting: Iterator[tuple[int, Block]]) -> None:
-        """Send as many blocks as the workers have room for, together: that is faster than one by one."""
-        batch = dict(islice(waiting, max(0, self._capacity - len(self._pending))))
-        if not batch:
-            return
-        payloads = [self._task.payload(block) for block in batch.values()]
-        keys = [f"{self._name}-{number:012d}" for number in batch]  # within a batch the keys decide the order
-        futures = self._client.map(
-            pickle.loads, payloads, buffers=[self._work], key=keys, priority=-min(batch), pure=False
-        )
-        for block, future in zip(batch.values(), futures, strict=True):
-            self._pending[future.key] = block, future
-            future.add_done_callback(lambda future: self._ended.put(future.key))
+    def _wait_for_workers(self) -> None:
+        """Wait until there is one, by which the blocks are shared out."""
+        self._check()
+        while not self._threads:
+            time.sleep(_SECONDS_BETWEEN_CHECKS)
+            self._check()
+
+    def _submit(self) -> None:
+        """Send as many blocks as the workers have room for, those of one together: that is faster."""
+        for address, blocks in self._taken().items():
+            numbers = [next(self._numbers) for _ in blocks]
+            futures = self._client.map(
+                pickle.loads,
+                [self._task.payload(block) for block in blocks],
+                buffers=[self._work],
+                key=[f"{self._name}-{number:012d}" for number in numbers],  # they decide the order
+                priority=-numbers[0],
+                pure=False,
+                workers=[address],
+            )
+            for block, future in zip(blocks, futures, strict=True):
+                self._pending[future.key] = _Sent(block, future, address)
+                future.add_done_callback(lambda future: self._ended.put(future.key))
+
+    def _taken(self) -> dict[str, list[Block]]:
+        """Take blocks for each worker: something for each thread, before any gets a second block."""
+        taken: dict[str, list[Block]] = defaultdict(list)
+        for blocks in range(1, PER_THREAD + 1):
+            for address, threads in self._threads.items():
+                while self._in_hand[address] < blocks * threads and (block := self._queue.take(address)):
+                    self._in_hand[address] += 1
+                    taken[address].append(block)
+        return taken
 
     def _ended_keys(self) -> Iterator[str]:
         """Wait a little, and yield the keys of the blocks that have ended."""
@@ -134,27 +168,37 @@ class DaskRunner:
             while True:
                 yield self._ended.get_nowait()
 
-    def _report_outcome(self, block: Block, future: Any) -> None:
-        """Report that a block is done, or why it failed."""
+    def _report_outcome(self, key: str) -> None:
+        """Report that a block is done, or why it failed; nothing if its worker was lost with the result."""
+        sent = self._pending.get(key)
         try:
-            result = self._result(future)
+            result = self._result(key)
         except (UserError, Cancelled):
             raise
         except Exception as error:
-            result = self._worker_failed(block, error)
+            assert sent is not None  # else there was no result to wait for
+            result = self._worker_failed(sent.block, error)
+        if sent and self._pending.pop(key, None):
+            self._in_hand[sent.address] -= 1
+            self._report(sent.block, result)
+
+    def _report(self, block: Block, result: Any) -> None:
+        self._left -= 1
         if isinstance(result, BlockFailed):
             self._progress.failed(result)
         else:
             self._progress.done(block, result)
 
-    def _result(self, future: Any) -> Any:
-        """Fetch what a worker returned; if it has died since, another one processes the block again."""
-        if future.status == "finished" and future.type is NoneType:
-            return None  # the type is known already, so there is nothing to fetch
-        while True:
-            self._check()
+    def _result(self, key: str) -> Any:
+        """Fetch what a worker returned, as long as the worker is there."""
+        while key in self._pending:
+            future = self._pending[key].future
+            if future.status == "finished" and future.type is NoneType:
+                return None  # the type is known already, so there is nothing to fetch
             with suppress(TimeoutError):
                 return future.result(timeout=_SECONDS_TO_FETCH)
+            self._check()
+        return None
 
     def _worker_failed(self, block: Block, error: Exception) -> BlockFailed:
         """Return why a block failed for a reason of its worker: before or after the computation."""
@@ -184,11 +228,38 @@ class DaskRunner:
             if refused:
                 self._progress.message(refused)
         with suppress(OSError):  # the scheduler is lost, which `_check` reports next
-            info = self._client.scheduler_info(n_workers=0)
-            if info["n_workers"] == 0 and self._progress.workers != 0:
+            # Paused workers count as gone: they begin nothing.
+            threads = self._client.sync(self._client.scheduler.ncores_running)
+            if not threads and self._progress.workers != 0:
                 self._progress.message(self._no_workers())
-            self._progress.workers, self._capacity = info["n_workers"], PER_THREAD * info["total_threads"]
+            gone = {address: n for address, n in self._threads.items() if address not in threads}
+            self._threads, self._progress.workers = threads, len(threads)
             self._counted = time.monotonic()
+            for address, number in gone.items():
+                self._take_back(address, number)
+
+    def _take_back(self, address: str, threads: int) -> None:
+        """Take back the blocks of a worker that is gone, unless too many have gone over one."""
+        sent = {key: one for key, one in self._pending.items() if one.address == address}
+        taken = {key: one for key, one in sent.items() if not _is_known(one.future)}
+        in_work = [key for key, one in taken.items() if one.future.status == "pending"][:threads]
+        self._client.cancel([one.future for one in taken.values()])
+        for key in taken:
+            del self._pending[key]
+        self._in_hand[address] -= len(taken)
+        failed = {key for key in in_work if self._has_failed(taken[key].block)}
+        self._queue.put_back(address, [one.block for key, one in taken.items() if key not in failed])
+
+    def _has_failed(self, block: Block) -> bool:
+        """Count a worker that is gone over a block, and say whether these are too many, as Dask would."""
+        import dask
+
+        self._deaths[block.index] += 1
+        deaths = self._deaths[block.index]
+        if deaths <= dask.config.get("distributed.scheduler.allowed-failures"):
+            return False
+        self._report(block, died(block.index, deaths))
+        return True
 
     def _no_workers(self) -> str:
         if self._jobs:
@@ -198,3 +269,8 @@ class DaskRunner:
             )
         address = self._client.scheduler.address
         return f"The scheduler has no workers; waiting for some: 'dask worker {address}' starts them."
+
+
+def _is_known(future: Any) -> bool:
+    """Say whether the outcome of a block is known without its worker."""
+    return future.status == "error" or (future.status == "finished" and future.type is NoneType)

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from threading import Thread
 from typing import Any, NamedTuple
 
-from emseg_napari.core.blockwise.waiting import Waiting
+from emseg_napari.core.blockwise.column_queue import ColumnQueue
 from emseg_napari.core.blockwise.work import (
     Block,
     BlockProgress,
@@ -73,7 +73,7 @@ class Workers:
     def run(
         self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
-        """Process blocks in their order, see `Waiting`; parameters as of `run_blocks`."""
+        """Process blocks in their order, see `ColumnQueue`; parameters as of `run_blocks`."""
         try:
             self._run(work, blocks, progress, should_stop)
         finally:
@@ -84,16 +84,16 @@ class Workers:
     def _run(
         self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
-        task, waiting, deaths = pickled(work, pickle.dumps), Waiting(work, blocks), Counter[tuple[int, ...]]()
+        task, deaths = pickled(work, pickle.dumps), Counter[tuple[int, ...]]()
+        waiting = ColumnQueue(work, blocks)
         self._start_missing()
         for worker in self._workers:
             worker.send(task)
         progress.workers = len(self._workers)
         progress.restart_clock()
-        while waiting or any(worker.in_hand for worker in self._workers):
+        while self._give(waiting):
             if should_stop():
                 raise Cancelled
-            self._give(waiting)
             for worker in self._heard():
                 try:
                     result = worker.result()
@@ -107,14 +107,14 @@ class Workers:
                     continue
                 _report(worker.in_hand.popleft(), result, progress)
 
-    def _give(self, waiting: Waiting) -> None:
-        """Give each worker something to do, before any gets a second block."""
+    def _give(self, waiting: ColumnQueue) -> bool:
+        """Give each worker something to do, before any gets a second block; says whether any has one."""
         for most in range(1, _IN_HAND + 1):
             for worker in self._workers:
-                if waiting and len(worker.in_hand) < most:
-                    block = waiting.take(worker)
+                if len(worker.in_hand) < most and (block := waiting.take(worker)):
                     worker.in_hand.append(block)
                     worker.send(pickle.dumps(block))
+        return any(worker.in_hand for worker in self._workers)
 
     def _heard(self) -> list[_Worker]:
         """Wait a little for workers that have a result, or have died."""
@@ -125,7 +125,7 @@ class Workers:
         self,
         worker: _Worker,
         task: bytes,
-        waiting: Waiting,
+        waiting: ColumnQueue,
         deaths: Counter[tuple[int, ...]],
         progress: BlockProgress,
     ) -> None:
@@ -137,7 +137,7 @@ class Workers:
             if deaths[index] == _MOST_DEATHS:
                 worker.in_hand.popleft()
                 progress.failed(died(index, deaths[index]))
-        waiting.put_back(worker.in_hand)
+        waiting.put_back(worker, worker.in_hand)
         new = _Worker()
         self._workers[self._workers.index(worker)] = new
         new.check_began()

@@ -54,8 +54,8 @@ class BlockWork(Protocol):
     ``join(block, results)`` returns the block's result from those of its parts.
 
     Work on blocks that follow each other and are computed from the same chunks of the input, in which each
-    chunk is decoded once for all, has ``column(block)``: it returns the same for all of them, so that worker
-    processes of this machine share columns out and not blocks.
+    chunk is decoded once for all, has ``column(block)``: it returns the same for all of them, so that workers
+    share columns out and not blocks.
     """
 
     @property

@@ -53,7 +53,7 @@ class EngineJob(QObject):
     @property
     def running(self) -> bool:
         """Whether a job is being prepared or done."""
-        return self._worker is not None
+        return self._worker is not None or self.preparing
 
     @property
     def preparing(self) -> bool:
@@ -87,8 +87,12 @@ class EngineJob(QObject):
         """
         self._watch_window()
         self._idle.stop()
-        self._bar = progress(total=100, desc=title)
         self._prepare = prepare
+        bar = progress(total=100, desc=title)  # serves the event loop, in which the job may be cancelled
+        if prepare is not self._prepare:
+            bar.close()
+            return
+        self._bar = bar
 
         def prepared(arguments: dict[str, Any], error: Exception | None) -> None:
             # Else the window was closed, or it was cancelled, and perhaps another one was started.
@@ -163,14 +167,16 @@ class EngineJob(QObject):
 
     def _finish(self) -> None:
         self._worker = None
-        self._close_bar()
         self._idle.start()
+        bar, self._bar = self._bar, None
         self.ended.emit()
+        if bar is not None:
+            bar.close()  # last, since it serves the event loop, in which another job may start
 
     def _close_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
 
     def _watch_window(self) -> None:
         """End the engine with the window, before napari waits for its workers."""

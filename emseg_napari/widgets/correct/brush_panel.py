@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.widgets.base.keys import bind, with_key
 from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.base.layer_keys import LayerKeys
 from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.selection import show_if_hidden
@@ -45,8 +46,11 @@ class BrushPanel(QWidget):
         self._watched: Any = None
         self.buttons = [self._button(*tool) for tool in _TOOLS]
         in_columns(self.buttons, QGridLayout(self))
-        _, _, erase, fill, polygon = self.buttons  # whose keys are napari's, while labels are selected
+        _, _, erase, fill, polygon = self.buttons
         bind(step.viewer, self, {"1": erase.click, "4": fill.click, "3": polygon.click})
+        # While labels are selected, napari's own keys would fill with the label in hand.
+        fills = {"4": self._take_fill, "F": self._take_fill, "3": self._take_polygon}
+        self._keys = LayerKeys(self, fills)
         step.workspace.changed.connect(self._follow)
         self._follow()
 
@@ -76,6 +80,12 @@ class BrushPanel(QWidget):
             layer.selected_label = label
         layer.mode = mode
 
+    def _take_fill(self, _: Labels) -> None:
+        self.buttons[3].click()
+
+    def _take_polygon(self, _: Labels) -> None:
+        self.buttons[4].click()
+
     def put_down(self) -> None:
         """Leave no brush in hand, where nothing is painted."""
         layer = self._step.workspace.labels
@@ -91,6 +101,7 @@ class BrushPanel(QWidget):
         for event in _tool_events(layer):
             event.connect(self._show_tool)
         self._watched = layer
+        self._keys.follow([] if layer is None else [layer])
         self._show_tool()
 
     def _show_tool(self, event: Any = None) -> None:

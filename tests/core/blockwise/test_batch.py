@@ -15,6 +15,7 @@ from emseg_napari.core.blockwise import (
     BATCH_SYSTEMS,
     Scheduler,
     batch,
+    batch_job,
     certificate,
     dask_client,
     dask_runner,
@@ -355,7 +356,7 @@ def test_jobs_of_which_some_are_refused_and_the_others_end_at_once_are_a_sentenc
     slurm.refuse_jobs(2)
     with (
         dask.config.set({"jobqueue.slurm.job-script-prologue": ["exit 1"]}),
-        pytest.raises(UserError, match=r"All jobs that slurm took ended before"),
+        pytest.raises(UserError, match=r"All jobs that slurm took ended, or ran for 10 minutes, before"),
     ):
         run_blocks(Writing(output), cubes(4), Scheduler("slurm", 2))
 
@@ -372,6 +373,29 @@ def test_a_job_that_ends_before_its_worker_came_is_replaced(slurm, output, tmp_p
     assert len(slurm.jobs()) == 2
 
 
+def test_a_job_that_is_killed_with_its_machine_before_its_worker_came_is_replaced(
+    slurm, tmp_path, monkeypatch
+):
+    import dask
+
+    prologue = [f"mkdir {tmp_path / 'once'} && kill -KILL 0"]
+    with (
+        dask.config.set({"jobqueue.slurm.job-script-prologue": prologue}),
+        batch.batch_jobs(job_plan.JobPlan("slurm", 1)) as jobs,
+    ):
+        jobs.submit_missing()
+        wait_until(lambda: jobs._cluster.workers and (tmp_path / "once").exists() and not slurm.running())
+        jobs.submit_missing()
+        assert [job.is_lost for job in jobs._cluster.workers.values()] == [False]  # a worker may still come
+        with monkeypatch.context() as patch:
+            patch.setattr(batch_job, "SECONDS_TO_COME", 0.0)
+            jobs.submit_missing()
+        wait_until(lambda: jobs._names())
+        jobs.submit_missing()
+        assert [job.has_worked for job in jobs._cluster.workers.values()] == [True]
+    assert len(slurm.jobs()) == 2
+
+
 @pytest.mark.parametrize(
     ("folder", "said"),
     [(None, "says why; 'log-directory' in Dask's settings"), ("logs", "says why, in .*logs")],
@@ -385,7 +409,7 @@ def test_jobs_that_end_at_once_again_and_again_are_a_sentence(
     user = {"job-script-prologue": ["exit 1"], "log-directory": folder and str(tmp_path / folder)}
     with (
         dask.config.set({f"jobqueue.slurm.{name}": value for name, value in user.items()}),
-        pytest.raises(UserError, match=rf"All jobs that slurm took ended .* The output of job \d+ {said}"),
+        pytest.raises(UserError, match=rf"All jobs that slurm took ended, .* The output of job \d+ {said}"),
     ):
         run_blocks(Writing(output), cubes(4), Scheduler("slurm", 1))
     assert len(slurm.jobs()) == 3

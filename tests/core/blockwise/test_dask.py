@@ -30,7 +30,8 @@ from emseg_napari.io.layout import Block
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import PredictionSettings
-from helpers.block_work import Writing, after, cubes, done, written
+from helpers.block_work import Deadly, Writing, after, cubes, done, written
+from helpers.counted_chunks import ReadingSlabs
 from helpers.environments import other_numpy
 from helpers.paths import CHECKOUT
 from helpers.thread_workers import thread_workers
@@ -254,6 +255,38 @@ def test_a_killed_worker_costs_its_blocks_which_another_does(own_hands, output):
     progress = [event.text for event in events if isinstance(event, Progress)]
     assert "2 workers" in progress[0]
     assert "1 worker" in progress[-1]
+
+
+@pytest.mark.parametrize("depth", [8, 48])
+def test_a_deep_chunk_is_decoded_by_one_worker_however_few_layers_there_are(hands, output, depth):
+    reading, blocks, pixels = ReadingSlabs.counted(depth, output)
+    assert run_blocks(reading, blocks, Scheduler(hands.address)) == []
+    assert list(pixels.in_all().values()) == [1] * (48 // depth * 4)
+
+
+def test_a_column_of_a_killed_worker_is_decoded_once_more_at_most(own_hands, output):
+    reading, blocks, pixels = ReadingSlabs.counted(8, output)
+    doomed = own_hands.start_worker()
+    own_hands.start_worker()
+    wait_for_workers(own_hands.address, 2)
+    report = after(6, [], lambda: os.kill(doomed.pid, signal.SIGKILL))
+    assert run_blocks(reading, blocks, Scheduler(own_hands.address), JobContext(report)) == []
+    decoded = sorted(pixels.in_all().values())
+    assert len(decoded) == 6 * 4
+    assert decoded[-5:] <= [1, 2, 2, 2, 2]
+
+
+def test_a_block_over_which_workers_die_is_told_and_all_others_are_done(own_hands, output):
+    import dask
+
+    for _ in range(3):
+        own_hands.start_worker()
+    wait_for_workers(own_hands.address, 3)
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+        (failure,) = run_blocks(Deadly(output, 0.1), cubes(8), Scheduler(own_hands.address))
+    assert failure.index == (3, 0, 0)
+    assert failure.text.startswith("2 workers died while they processed it")
+    assert written(output) == [0, 1, 2, 4, 5, 6, 7]
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ import pytest
 
 from emseg_napari.core.blockwise import Scheduler, connected, run_blocks
 from emseg_napari.core.jobs import Cancelled, Event, JobContext, Progress, UserError
-from helpers.block_work import Cube, InLayers, Writing, cubes, done, written
+from helpers.block_work import Cube, Deadly, InLayers, Writing, cubes, done, written
+from helpers.counted_chunks import ReadingSlabs
 from helpers.timing import wait_until
 
 TWO = Scheduler("local", 2)
@@ -30,15 +31,6 @@ class Watched(Writing):
     def write(self, block: Cube, result: str) -> str:
         (self.folder / str(block.index[0])).write_text(str(os.getpid()))
         return result
-
-
-class Deadly(Writing):
-    """Block 3 ends the process that computes it."""
-
-    def compute(self, block, given, should_stop):
-        if block.index[0] == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().compute(block, given, should_stop)
 
 
 class Unsendable(Writing):
@@ -150,6 +142,13 @@ def test_a_block_over_which_workers_die_is_told_and_all_others_are_done(tmp_path
     assert failure.index == (3, 0, 0)
     assert failure.text.startswith("3 workers died while they processed it")
     assert written(tmp_path) == [0, 1, 2, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("depth", [8, 48])
+def test_a_deep_chunk_is_decoded_by_one_worker_however_few_layers_there_are(tmp_path, depth):
+    reading, blocks, pixels = ReadingSlabs.counted(depth, tmp_path)
+    assert run_blocks(reading, blocks, Scheduler("local", 3)) == []
+    assert list(pixels.in_all().values()) == [1] * (48 // depth * 4)
 
 
 @pytest.mark.parametrize("work", [Unsendable, Unreadable])

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QWidget
 
 from emseg_napari.core.jobs import Failed
 from emseg_napari.engine.client import Engine
+from emseg_napari.widgets.base import engine_job
 from emseg_napari.widgets.base.engine_job import EngineJob
 from helpers.timing import PATIENCE_S
 from helpers.window import wait_for
@@ -78,3 +79,55 @@ def test_a_cancel_that_comes_before_the_engine_begins_is_heard(job, qtbot, monke
     wait_for(qtbot, lambda: not job.running)
     assert [event.cancelled for event in told] == [True]
     assert begun == []
+
+
+class Bar:
+    """A stand-in for napari's bar, which serves the event loop when it is made and closed."""
+
+    n = 0
+
+    def __init__(self, at_start=lambda: None, at_end=lambda: None):
+        self._at_end = at_end
+        at_start()
+
+    def update(self, step):
+        self.n += step
+
+    def close(self):
+        self._at_end()
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """Let the next bars be these, and later ones plain."""
+    given = []
+    monkeypatch.setattr(engine_job, "progress", lambda **_: (given.pop(0) if given else Bar)())
+    monkeypatch.setattr(Engine, "run", lambda *_, **__: iter([Failed("over", cancelled=True)]))
+    return given
+
+
+def test_a_job_that_starts_while_the_bar_of_another_closes_is_not_ended_with_that(job, qtbot, bars):
+    running = []
+    bars.append(lambda: Bar(at_end=lambda: job.start("search", "second", lambda: time.sleep(0.3) or {})))
+    job.ended.connect(lambda: running.append(job.running))
+    job.start("search", "first", dict)
+    wait_for(qtbot, lambda: len(running) == 2)
+    assert running == [False, False]
+
+
+def test_a_job_counts_as_running_while_its_bar_is_made(job, qtbot, bars):
+    seen = []
+    bars.append(lambda: Bar(at_start=lambda: seen.append(job.running)))
+    job.start("search", "first", dict)
+    assert seen == [True]
+    wait_for(qtbot, lambda: not job.running)
+
+
+def test_a_job_that_is_cancelled_while_its_bar_is_made_does_not_start(job, bars):
+    told, closed = [], []
+    job.event.connect(told.append)
+    bars.append(lambda: Bar(at_start=job.cancel, at_end=lambda: closed.append(True)))
+    job.start("search", "first", dict)
+    assert [event.cancelled for event in told] == [True]
+    assert closed
+    assert not job.running

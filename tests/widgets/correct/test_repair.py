@@ -204,6 +204,18 @@ def test_a_tool_is_put_away_with_its_page(desk):
     np.testing.assert_array_equal(plane(desk), before)
 
 
+@pytest.mark.parametrize(("key", "mode"), [("4", "fill"), ("f", "fill"), ("3", "polygon")])
+def test_a_key_that_fills_fills_with_interior_after_a_boundary_was_painted(desk, qtbot, key, mode):
+    canvas, layer = canvas_of(desk), desk.workspace.labels
+    desk.correct.tools[0].click()
+    qtbot.keyClick(canvas, key)
+    assert (layer.mode, layer.selected_label) == (mode, 2)
+    qtbot.keyClick(canvas, key)  # again is no other tool
+    assert layer.mode == mode
+    desk.correct.tools[0].click()
+    assert (layer.mode, layer.selected_label) == ("paint", 1)
+
+
 @pytest.mark.parametrize("end", ["escape", "other tool"])
 def test_a_polygon_that_is_not_complete_goes_with_its_tool(desk, qtbot, end):
     canvas, viewer = canvas_of(desk), desk.workspace.viewer
