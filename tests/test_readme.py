@@ -109,7 +109,7 @@ def test_the_page_of_the_command_line_describes_every_command():
     page = CHECKOUT / "docs" / "command-line.md"
     assert {command for command, _ in commands(page)} - {"COMMAND"} == set(OPTIONS)
     assert set(OPTIONS) <= anchors(page)
-    known = set().union(*OPTIONS.values())
+    known = set().union(*OPTIONS.values(), *(option.opts for option in get_command(app).params))
     assert set(re.findall(r"`(--[a-z-]+)", page.read_text("utf-8"))) <= known
 
 

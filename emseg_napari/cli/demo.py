@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import parsed_location
+from emseg_napari.core import child
 from emseg_napari.core.jobs import UserError
+from emseg_napari.doctor.checks import obstacle
 from emseg_napari.io.address import Address
 
 
@@ -26,15 +27,13 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Open napari with the sample stack, or with a session or stack of yours."""
+    """Open napari with the sample, a session or a stack."""
     if isinstance(path, Address):
         raise UserError(f"{path} is an address; open it in the window: Menu > Open an address...")
     if path is not None and not path.exists():
         raise UserError(f"{path} does not exist; check the name, or leave it out to open the sample.")
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise UserError(
-            "The demo needs a screen (neither DISPLAY nor WAYLAND_DISPLAY is set); start it on a desktop."
-        )
+    if (reason := obstacle()) is not None:  # Qt would end the process, or napari show a traceback
+        raise UserError(f"{reason.advice} 'emseg doctor' says more.")
     # A process of its own: the command line never imports napari.
-    words = [sys.executable, "-m", "emseg_napari.widgets.demo", *([str(path)] if path else [])]
-    raise typer.Exit(subprocess.run(words, check=False).returncode)
+    words = child.command("emseg_napari.widgets.demo", *([str(path)] if path else []))
+    raise typer.Exit(subprocess.run(words, env=os.environ | child.module_path(), check=False).returncode)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from emseg_napari.cli.completion import runs
 from emseg_napari.io.option_text import text_kind
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import Settings, TrainingSettings, is_advanced
@@ -84,6 +85,7 @@ def _parameters(
             help=_help(settings_class, name),
             metavar=text.form if text else None,
             show_default=False,
+            autocompletion=runs if name == "start" else None,
             rich_help_panel="Advanced" if is_advanced(field) else None,
         )
         yield inspect.Parameter(

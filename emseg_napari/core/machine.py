@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def processors() -> int:
     return max(1, min([allowed or os.cpu_count() or 1, *quotas]))
 
 
+def processor_name() -> str:
+    """Return what its maker calls the processor, such as "AMD EPYC 7B13"; else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:  # no Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, [*names, platform.processor()]), platform.machine())
+
+
 def threads(wanted: int = 0) -> int:
     """Return how many threads to compute with.
 
@@ -42,6 +53,12 @@ def free_memory() -> int:
     """Return how many bytes of memory this process may still take."""
     left = [free for folder in _groups("memory") if (free := _left(folder)) is not None]
     return max(0, min([psutil.virtual_memory().available, *left]))
+
+
+def memory_limit() -> int | None:
+    """Return to how many bytes control groups limit the memory; None if they do not."""
+    limits = [limit[0] for folder in _groups("memory") if (limit := _limit(folder)) is not None]
+    return min((one for one in limits if one < psutil.virtual_memory().total), default=None)
 
 
 def _groups(controller: str) -> Iterator[Path]:
@@ -75,12 +92,19 @@ def _left(folder: Path) -> int | None:
 
     What it holds of files that may be dropped counts as free.
     """
+    if (limit := _limit(folder)) is None:
+        return None
+    stated = _words(folder / "memory.stat")
+    held = dict(zip(stated[::2], stated[1::2], strict=False))
+    return limit[0] - limit[1] + int(held.get("total_inactive_file", held.get("inactive_file", 0)))
+
+
+def _limit(folder: Path) -> tuple[int, int] | None:
+    """Return how many bytes a group may take and how many it took; None if that is not limited."""
     for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
         most, taken = ((_words(folder / name) or [""])[0] for name in (limit, used))
         if most.isdecimal() and taken.isdecimal():
-            stated = _words(folder / "memory.stat")
-            held = dict(zip(stated[::2], stated[1::2], strict=False))
-            return int(most) - int(taken) + int(held.get("total_inactive_file", held.get("inactive_file", 0)))
+            return int(most), int(taken)
     return None
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, cast
 
 import numpy as np
 
+from emseg_napari.core import child
 from emseg_napari.core.jobs import Event, Failed, Finished, JobControl, UserError
 from emseg_napari.core.machine import processors
 from emseg_napari.core.mailbox import Mailbox
@@ -241,18 +240,15 @@ class Engine:
             return
         self._end()  # one that died between two jobs
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the process
-        # It imports what this process would, and nothing from the working folder (-P): a random.py
-        # that lies beside the user's images is not Python's.
-        modules = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
         # Obeyed by TensorFlow and by `inference`; what the user has set stays.
         threads = {name: str(self._threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "emseg_napari.engine.server"],
+            child.command("emseg_napari.engine.server"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=threads | os.environ | quiet | {"PYTHONPATH": modules},
+            env=threads | os.environ | quiet | child.module_path(),
             # Ctrl+C in the terminal is for this process; when the terminal closes, so does the pipe.
             start_new_session=True,
         )

@@ -189,6 +189,12 @@ def _search(**given: Any) -> Any:
     return search_places(**given)
 
 
+def _compare_with_keras(**given: Any) -> Any:
+    from emseg_napari.training.onnx_check import compare_with_keras
+
+    return compare_with_keras(**given)
+
+
 _JOBS: dict[str, Callable[..., Any]] = {
     "train": _train,
     "live": _live,
@@ -201,6 +207,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     "cell_table": _cell_table,
     "convert": _convert,
     "search": _search,
+    "compare_with_keras": _compare_with_keras,
 }
 
 

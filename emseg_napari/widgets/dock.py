@@ -30,6 +30,7 @@ from qtpy.QtWidgets import (
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.focus import FocusReturn
 from emseg_napari.widgets.base.header import Header, MenuEntry
+from emseg_napari.widgets.base.help import InstallationCheck, open_guide
 from emseg_napari.widgets.base.keys import with_key
 from emseg_napari.widgets.base.labels_offer import LabelsOffer
 from emseg_napari.widgets.base.status_line import StatusLine
@@ -92,6 +93,7 @@ class Dock(QWidget):
         self.autosave = autosave_of(self.workspace)
         self.status = StatusLine()
         self.steps: list[StepWidget] = []
+        self._check: InstallationCheck | None = None
         self._parts = self._build_parts(napari_viewer)
 
     def build_next(self) -> bool:
@@ -132,7 +134,20 @@ class Dock(QWidget):
             "All keys.",
             partial(self.correct.guarded, self.correct.show_keys),
         )
-        self.header.add_entries(*self.load.menu_entries(), [keys])
+        guide = MenuEntry("Guide", "The documentation, in the browser.", open_guide)
+        check = MenuEntry(
+            "Check this installation...",
+            "What is installed, whether it works, and what to do about what does not.",
+            self.check_installation,
+        )
+        self.header.add_entries(*self.load.menu_entries())
+        self.header.add_submenu("Help", [keys, guide, check])
+
+    def check_installation(self) -> None:
+        """Show what `emseg doctor` says of this installation."""
+        self._check = self._check or InstallationCheck(self, self.workspace.runs_folder)
+        self._check.show()
+        self._check.start()
 
     def _lay_out(self) -> None:
         self.pages = QTabWidget()

@@ -93,6 +93,14 @@ class Header(QWidget):
             for entry in group:
                 self.menu.addAction(_action(entry, self.menu))
 
+    def add_submenu(self, title: str, entries: Sequence[MenuEntry]) -> None:
+        """Add entries as a menu of their own behind a line."""
+        self.menu.addSeparator()
+        menu = self.menu.addMenu(title)
+        menu.setToolTipsVisible(True)
+        for entry in entries:
+            menu.addAction(_action(entry, menu))
+
 
 def _action(entry: MenuEntry, menu: QMenu) -> QAction:
     if entry.ticked is not None:
