@@ -70,7 +70,7 @@ def convert(
     missing_is_empty: MissingIsEmptyOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write cells, labels, a probability or an image in the format of another program."""
+    """Write cells, labels or images for another program."""
     wanted = None if slices is None else parse_range(slices)
     record = quietly(record_of_path, source)
     are_labels = labels or record.get("kind") == "labels"

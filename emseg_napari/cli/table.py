@@ -43,7 +43,7 @@ def table(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write slices, size, bounding box and neighbours of every cell as a CSV file."""
+    """Write size, place and neighbours of every cell as CSV."""
     _check_target(output)
     record = quietly(record_of_path, cells)
     volume = quietly(open_volume, cells, fills=True, labels=True)
