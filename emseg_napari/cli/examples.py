@@ -45,7 +45,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "doctor": (
         "emseg doctor",
-        "emseg doctor --json > installation.json",
+        "emseg doctor --json",
     ),
     "demo": (
         "emseg demo",
