@@ -25,7 +25,7 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.contacts import GAP_PX, contacts_between, contacts_in, unique_pairs
 
 Table = dict[str, np.ndarray]
-_TILE_PX = 4096  # of a large slice that are looked at at once
+_TILE_PX = 2048  # of a large slice that are looked at at once
 _PENDING = 100_000  # rows that wait before they are put together
 # Columns of rows, and how those of one cell become one.
 _COLUMNS = ("cell", "first_slice", "last_slice", "slices", "pixels", "y_min", "y_max", "x_min", "x_max")
