@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from emseg_napari import __version__
+from emseg_napari.cli.convert import convert
 from emseg_napari.cli.demo import demo
 from emseg_napari.cli.doctor import doctor
 from emseg_napari.cli.evaluate import evaluate
@@ -23,6 +24,7 @@ from emseg_napari.cli.predict import predict
 from emseg_napari.cli.reproduce import reproduce
 from emseg_napari.cli.segment import segment
 from emseg_napari.cli.streams import echo
+from emseg_napari.cli.table import table
 from emseg_napari.cli.train import train
 
 app = typer.Typer(
@@ -34,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
-for _command in (train, predict, segment, evaluate, info, export, reproduce, doctor, demo):
+for _command in (train, predict, segment, evaluate, info, export, convert, table, reproduce, doctor, demo):
     app.command(cls=Command)(_command)
 
 

@@ -31,6 +31,14 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "emseg export labels.tif --image image.tif --output training-data",
         "emseg export labels.tif --image image.tif --output labels-3.tif --slices 0:3",
     ),
+    "convert": (
+        "emseg convert cells.zarr --output cells-wk --to webknossos --image image.tif",
+        "emseg convert cells.tif --output for-fiji.tif --to tiff --slices 0:20",
+    ),
+    "table": (
+        "emseg table cells.zarr --output cells.csv",
+        "emseg table cells.tif --output cells.csv --by-slice",
+    ),
     "reproduce": (
         "emseg reproduce boundaries.tif",
         "emseg reproduce my-run --image image.tif --labels labels.tif --output again",

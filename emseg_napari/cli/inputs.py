@@ -86,7 +86,8 @@ MissingIsEmptyOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the figures as one JSON object to stdout.")]
 
 
-def _parsed_output(text: str) -> Location:
+def parsed_output(text: str) -> Location:
+    """Return the path or address to write to that a word of the command line is."""
     return _parsed(_output_location, text)
 
 
@@ -101,7 +102,7 @@ def _output_location(text: str) -> Location:
 def output_option(name: str) -> Any:
     """Declare where a command writes a stack, `name` being what it is called in the help."""
     return typer.Option(
-        parser=_parsed_output,
+        parser=parsed_output,
         metavar=f"{name}.tif|{name}.zarr",
         help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
         "command resumes if it was interrupted.",
