@@ -16,6 +16,7 @@ from emseg_napari.evaluation.predictions import Prediction, prediction_of
 from emseg_napari.evaluation.scores import Evaluation
 from emseg_napari.io.address import location_of
 from emseg_napari.io.axes import shape_text
+from emseg_napari.io.convert import Format
 from emseg_napari.io.open import read_whole
 from emseg_napari.io.records import Kind, record_of_volume
 from emseg_napari.io.sparse_stack import SparseStack
@@ -216,6 +217,44 @@ def segment(
     _say_notes(report, probability)
     cells: np.ndarray = _do("segment", report, probability=boundary, settings=chosen)
     return cells
+
+
+def convert(
+    stack: np.ndarray | Volume, output: Path | str, to: Format, report: Report = ignore, **choices: Any
+) -> dict[str, Any]:
+    """Write cells, labels, a probability or an image for another program, as ``emseg convert`` does.
+
+    Parameters
+    ----------
+    stack : numpy.ndarray, Volume, or zarr or dask array
+        (z, y, x) or (y, x), of any size. Only a Volume has a size of voxels and a place.
+    output : Path or str
+        The folder to write, for "tiff" a file.
+    to : str
+        One of `emseg_napari.io.convert.FORMATS`: "ome-zarr", "ome-zarr-0.4", "precomputed", "webknossos",
+        "tiles" or "tiff".
+    report : callable
+        Gets the events of `emseg_napari.core.jobs` as they come.
+    **choices
+        Fields of `emseg_napari.io.convert.Conversion`: ``labels=True``, ``slices=(20, 24)``,
+        ``image=volume``.
+
+    Returns
+    -------
+    dict
+        What was written.
+
+    Raises
+    ------
+    UserError
+        One sentence that says what is wrong and what to do.
+    """
+    volume = volume_of(_stack(stack, "The stack"), "The stack")
+    _say_notes(report, volume)
+    record = record_of_volume(volume)
+    given = {"volume": volume, "output": location_of(output).absolute(), "to": to, "record": record}
+    written: dict[str, Any] = _do("convert", report, **given, **choices)
+    return written
 
 
 def _prediction(array: Any, name: str, kind: Kind | None) -> Prediction:

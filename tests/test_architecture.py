@@ -11,7 +11,7 @@ import pytest
 from helpers.paths import CHECKOUT
 
 PACKAGE = CHECKOUT / "emseg_napari"
-PAGES = sorted([*CHECKOUT.glob("docs/*.md"), CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "README.md"])
+PAGES = sorted([*CHECKOUT.glob("docs/**/*.md"), CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "README.md"])
 BY_NAME = [page for page in PAGES if page.name in ("architecture.md", "CONTRIBUTING.md")]
 
 

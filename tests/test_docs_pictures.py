@@ -15,16 +15,13 @@ SHOWN = {
     for page in CHECKOUT.glob("docs/**/*.md")
 }
 CORRECTING = (CHECKOUT / "docs" / "correcting.md").read_text("utf-8")
-# Made for pages that show them as they come.
-SPARE = {"start.png", "sample.png", "proposed.png", "corrected.png", "training.png", "check.png", "cells.png"}
 NAMES = {name for one in (KEYS, NAPARI_KEYS) for keys in one for name in re.split(r" (?:or|and) ", keys)}
 
 
-def test_every_picture_is_shown_by_a_page_or_listed_here():
+def test_every_picture_is_shown_by_a_page():
     shown = {picture.rpartition("/")[2] for pictures in SHOWN.values() for _, picture in pictures}
     there = {path.name for path in FOLDER.iterdir()}
-    assert there - shown - SPARE == set()
-    assert there >= SPARE
+    assert there - shown == set()
 
 
 def test_every_picture_that_a_page_shows_exists_and_is_described():

@@ -27,7 +27,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Open napari with the sample stack, or with a session or stack of yours."""
+    """Open napari with the sample, a session or a stack."""
     if isinstance(path, Address):
         raise UserError(f"{path} is an address; open it in the window: Menu > Open an address...")
     if path is not None and not path.exists():

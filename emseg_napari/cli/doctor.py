@@ -31,7 +31,7 @@ def doctor(
         ),
     ] = None,
 ) -> None:
-    """Check this installation, and say what to do about what does not work."""
+    """Check this installation and say what to do where it fails."""
     found: list[Finding] = []
     with quiet_libraries():
         for title, check in checks(runs).items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from emseg_napari.cli.completion import runs
 from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     STACK,
@@ -52,6 +53,7 @@ RunOption = Annotated[
     Path | None,
     typer.Option(
         parser=parsed_run,
+        autocompletion=runs,
         metavar="RUN",
         help="Run folder that PREDICTION came from: tells its threshold and which slices it was "
         "trained on. The one that the file names when not given.",
@@ -72,7 +74,7 @@ def evaluate(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Score a prediction against labels with the measures of the ISBI 2012 challenge."""
+    """Score a prediction with the measures of ISBI 2012."""
     started, holds = time.monotonic(), checked_kind(kind, interior)
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
     found = _read(prediction, labels, holds, missing_is_empty)

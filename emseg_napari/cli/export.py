@@ -12,6 +12,7 @@ from emseg_napari.cli.inputs import (
     ConventionOption,
     JsonOption,
     LabelsArgument,
+    data_sources,
     open_pair,
     parsed_location,
     parsed_path,
@@ -61,7 +62,10 @@ def export(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Write labelled slices and their images for other programs: 0 = boundary, 255 = interior."""
+    """Write labelled slices and their images for other programs.
+
+    In the labels 0 = boundary, 255 = interior.
+    """
     file_format = "numbered PNGs" if numbered_pngs else "TIFF stack"
     given = given_values(ExportSettings, options)
     settings = validated(ExportSettings, which="labelled", file_format=file_format, **given)
@@ -71,7 +75,9 @@ def export(
     if (note := exchanged(known, display_name(labels))) is not None:
         echo(f"note: {note}", err=True)
     chosen = _chosen(known, wanted, settings, labels)
-    record = export_training_labels(stack, known, chosen, settings, output, *place_of_file(image))
+    sources = data_sources(image, labels, convention)
+    place = place_of_file(image)
+    record = export_training_labels(stack, known, chosen, settings, output, *place, sources=sources)
     sentence = f"{output}: {counted(len(chosen), 'slice')} of images and labels ({record['values']})"
     show_result(sentence, {"output": str(output)} | record, as_json)
 

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from emseg_napari import __version__
+from emseg_napari.cli.help import write_overview
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo, escape_what_cannot_be_written
 from emseg_napari.core.jobs import ShouldStop, UserError
@@ -29,6 +30,10 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 class Commands(TyperGroup):
     """The commands; unknown words are reported in one sentence, as any other mistake."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help that lists the commands."""
+        write_overview(self, ctx, formatter)
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run the command line, and exit with its code."""
@@ -67,20 +72,25 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             command(*arguments, **options)
         except typer.Exit:
             raise
-        except UserError as error:
-            _leave(sentence_of(error), MISTAKE)
         except Stopped as error:
             _leave(str(error), STOPPED)
         except KeyboardInterrupt:
             _leave("Stopped; nothing was written.", STOPPED)
-        except MemoryError:
-            _leave("Out of memory; use fewer slices, smaller patches or a smaller batch.", MISTAKE)
-        except OSError as error:
-            _leave(_about(error), MISTAKE)
         except Exception as error:
-            _leave(_fault(error), FAULT)
+            _leave(*reason_of(error))
 
     return run
+
+
+def reason_of(error: Exception) -> tuple[str, int]:
+    """Return the sentence that says what went wrong, and the exit code of a command that ends with it."""
+    if isinstance(error, UserError):
+        return sentence_of(error), MISTAKE
+    if isinstance(error, MemoryError):
+        return "Out of memory; use fewer slices, smaller patches or a smaller batch.", MISTAKE
+    if isinstance(error, OSError):
+        return _about(error), MISTAKE
+    return _fault(error), FAULT
 
 
 @contextmanager

@@ -33,7 +33,10 @@ WhatArgument = Annotated[
 
 @guarded
 def info(what: WhatArgument = None, as_json: JsonOption = False) -> None:
-    """Print what a run was trained on and how it scored, or what is in an image and what it was made from."""
+    """Print what is in a run or file and what it was made from.
+
+    Of a run also how it scored; without an argument what this machine computes predictions on.
+    """
     if what is None:
         show_execution(as_json)
         return

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 import typer
 
+from emseg_napari.cli.completion import runs
 from emseg_napari.cli.reporting import quietly
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.files import writable_folder
@@ -18,7 +19,6 @@ from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, U
 from emseg_napari.io.address import Location, local_path, location_of
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.open import display_name, open_volume
-from emseg_napari.io.output_place import check_writable
 from emseg_napari.io.records import Kind, read_description
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stack_or_volume import labels_in, loaded, refuse_image
@@ -64,6 +64,7 @@ RunArgument = Annotated[
     Path,
     typer.Argument(
         parser=parsed_run,
+        autocompletion=runs,
         metavar="RUN",
         help="Run folder that a training wrote, or 'starter', the network that comes with the package.",
     ),
@@ -85,11 +86,14 @@ MissingIsEmptyOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the figures as one JSON object to stdout.")]
 
 
-def _parsed_output(text: str) -> Location:
+def parsed_output(text: str) -> Location:
+    """Return the path or address to write to that a word of the command line is."""
     return _parsed(_output_location, text)
 
 
 def _output_location(text: str) -> Location:
+    from emseg_napari.io.output_place import check_writable  # loads Zarr, which help does without
+
     output = location_of(text)
     check_writable(output)
     return output
@@ -98,7 +102,7 @@ def _output_location(text: str) -> Location:
 def output_option(name: str) -> Any:
     """Declare where a command writes a stack, `name` being what it is called in the help."""
     return typer.Option(
-        parser=_parsed_output,
+        parser=parsed_output,
         metavar=f"{name}.tif|{name}.zarr",
         help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
         "command resumes if it was interrupted.",
@@ -152,6 +156,12 @@ def open_pair(
     say_notes(labels_path, known)
     check_pair(image, labels, display_name(image_path), display_name(labels_path))
     return image, labels
+
+
+def data_sources(image: Location, labels: Location, convention: Convention | None) -> dict[str, Any]:
+    """Return for a record where image and labels lie, and what their user stated of the labels."""
+    stated = {} if convention is None else {"convention": convention}
+    return {"image": str(image.absolute()), "labels": str(labels.absolute())} | stated
 
 
 def read_known(path: Location, convention: Convention | None) -> SparseStack:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from emseg_napari.cli.guard import Commands, Stopped, guarded
+from emseg_napari.cli.help import Command
 from emseg_napari.cli.info import run_figures, run_lines
 from emseg_napari.cli.inputs import JsonOption, RunArgument, parsed_path
 from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
@@ -23,9 +24,9 @@ from emseg_napari.models.run_list import ListedRun, recent_runs, shipped_runs, u
 
 model = typer.Typer(
     cls=Commands,
-    help="Networks that come and go: bioimage.io packages, .keras and .onnx files.",
+    help="Networks as bioimage.io packages, .keras and .onnx files.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
 )
 FileArgument = Annotated[
     Path,
@@ -47,7 +48,7 @@ _OPTIONS = {
 }
 
 
-@model.command("export")
+@model.command("export", cls=Command)
 @guarded
 def export_run(
     run: RunArgument,
@@ -70,12 +71,7 @@ def export_run(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a run as a bioimage.io package: Keras and ONNX weights, test images, who made it.
-
-    emseg model export my-run --output my-run.zip --author "A. Person" --license CC-BY-4.0
-
-    emseg model export starter --output starter.zip --pixel-nm 5
-    """
+    """Write a run as a bioimage.io package."""
     from emseg_napari.exchange.credits import credits_of, remember
     from emseg_napari.exchange.export import check_exportable, export_package
 
@@ -108,7 +104,7 @@ def _citation(text: str) -> Citation:
     return Citation(text=words.strip(), **{"url" if "://" in where else "doi": where})
 
 
-@model.command("import")
+@model.command("import", cls=Command)
 @guarded
 def import_file(
     file: FileArgument,
@@ -129,12 +125,7 @@ def import_file(
     pixel_nm: PixelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a network as a run, for predict and, with Keras weights, train --from. No code of it runs.
-
-    emseg model import package.zip --output package-run
-
-    emseg model import net.onnx --output net-run --normalisation standard --channel-is boundary
-    """
+    """Import a network as a run; nothing in its file runs code."""
     from emseg_napari.exchange.answers import Answers
     from emseg_napari.exchange.importing import Unanswered, import_network
 
@@ -172,7 +163,7 @@ def _working() -> Iterator[JobContext]:
         raise Stopped("Stopped; nothing was written.") from None
 
 
-@model.command("list")
+@model.command("list", cls=Command)
 @guarded
 def list_networks(
     folder: Annotated[
@@ -183,12 +174,7 @@ def list_networks(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the networks that can be used: the starter and the newest runs, as the window does.
-
-    emseg model list
-
-    emseg model list /data/runs --json
-    """
+    """List the starter and the newest runs."""
     listed = [*shipped_runs(), *recent_runs(folder or usual_runs_folder())]
     show_result("\n".join(map(_line, listed)), {"networks": [_listed(one) for one in listed]}, as_json)
 
@@ -220,7 +206,7 @@ def _line(one: ListedRun) -> str:
     return f"{name}: {', '.join(filter(None, parts))}"
 
 
-@model.command("info")
+@model.command("info", cls=Command)
 @guarded
 def about(
     what: Annotated[
@@ -229,12 +215,7 @@ def about(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Print what a network is, who made it, and what is to be answered when it is imported.
-
-    emseg model info starter
-
-    emseg model info package.zip --json
-    """
+    """Print what a network is, and who made it."""
     if is_starter(what) or is_run(what):
         run = open_run(what)
         figures = run_figures(run)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from emseg_napari.cli.completion import runs
 from emseg_napari.io.option_text import text_kind
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import Settings, TrainingSettings, is_advanced
@@ -84,6 +85,7 @@ def _parameters(
             help=_help(settings_class, name),
             metavar=text.form if text else None,
             show_default=False,
+            autocompletion=runs if name == "start" else None,
             rich_help_panel="Advanced" if is_advanced(field) else None,
         )
         yield inspect.Parameter(
@@ -107,21 +109,23 @@ def _spelling(flag: str, kind: Any) -> str:
 
 def _help(settings_class: type[Settings], name: str) -> str:
     field = settings_class.model_fields[name]
-    parts = [field.description or "", _limits(field), _default(settings_class, name)]
+    limits, default = limits_of(field), default_of(settings_class, name)
+    parts = [field.description, limits and f"Limits: {limits}.", default and f"Default: {default}."]
     return " ".join(filter(None, parts))
 
 
-def _limits(field: FieldInfo) -> str:
+def limits_of(field: FieldInfo) -> str:
+    """Return the limits of a setting in words, such as "at least 0, at most 1"; nothing without any."""
     limits = [
         f"{words} {getattr(limit, attribute)}"
         for attribute, words in _LIMITS
         for limit in field.metadata
         if hasattr(limit, attribute)
     ]
-    return f"Limits: {', '.join(limits)}." if limits else ""
+    return ", ".join(limits)
 
 
-def _default(settings_class: type[Settings], name: str) -> str:
+def default_of(settings_class: type[Settings], name: str) -> str:
     """Return the default, and those of the other recipes where they differ; nothing for None."""
     value = settings_class.model_fields[name].default
     if settings_class is TrainingSettings and name not in ("network", "start"):
@@ -132,8 +136,8 @@ def _default(settings_class: type[Settings], name: str) -> str:
         }
         different = [f"{which}: {_shown(other)}" for which, other in others.items() if other != value]
         if different:
-            return f"Default: {_shown(value)} ({', '.join(different)})."
-    return "" if value is None else f"Default: {_shown(value)}."
+            return f"{_shown(value)} ({', '.join(different)})"
+    return "" if value is None else _shown(value)
 
 
 def _shown(value: Any) -> str:

@@ -13,6 +13,7 @@ from emseg_napari.io.description import FileDescription, stack_axes
 from emseg_napari.io.open import describe, is_container
 from emseg_napari.io.records import (
     COMPUTED_ON,
+    CONVERT_SOFTWARE,
     KINDS,
     PREDICT_SOFTWARE,
     SEGMENT_SOFTWARE,
@@ -21,7 +22,7 @@ from emseg_napari.io.records import (
 )
 from emseg_napari.settings import CellSettings, with_present_names
 
-_CONTENT = {PREDICT_SOFTWARE: "prediction", SEGMENT_SOFTWARE: "cells"}
+_CONTENT = {PREDICT_SOFTWARE: "prediction", SEGMENT_SOFTWARE: "cells", CONVERT_SOFTWARE: "copy"}
 _SOURCES = {kind: f"the {words}" for kind, words in KINDS.items()} | {
     "labels": "the boundary and interior labels"
 }
@@ -77,7 +78,7 @@ def file_figures(path: Location, file: FileDescription, record: dict[str, Any]) 
 
 def output_lines(path: Location, record: dict[str, Any]) -> list[str]:
     """Return in words what is in an output, what it was made from, and how."""
-    lines = [f"{path}: {_CONTENT[record['software']]}, {record['values']}"]
+    lines = [f"{path}: {_CONTENT[record['software']]}{_of(record)}"]
     if "probability" in record:
         source = _SOURCES.get(record.get("made_from", ""), "")
         lines.append("made from " + f"{source} {record['probability']}".strip())
@@ -89,6 +90,11 @@ def output_lines(path: Location, record: dict[str, Any]) -> list[str]:
     if changed := _changed(record.get("settings", {})):
         lines.append("other than by default: " + ", ".join(f"{k} {v}" for k, v in changed.items()))
     return [*lines, f"made with emseg-napari {record['version']}"]
+
+
+def _of(record: dict[str, Any]) -> str:
+    copied = record.get("converted_from", {}).get("file")
+    return (f" of {copied}" if copied else "") + (f", {record['values']}" if "values" in record else "")
 
 
 def _threshold(record: dict[str, Any]) -> str:

@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from emseg_napari.cli.guard import FAULT
 from emseg_napari.cli.inputs import say_notes
-from emseg_napari.cli.reporting import (
-    blocks,
-    list_failures,
-    quiet_libraries,
-    quietly,
-    resumable_job,
-    show_result,
-)
+from emseg_napari.cli.predict_task import Predicted, PredictTask
+from emseg_napari.cli.reporting import blocks, quiet_libraries, quietly, resumable_job
 from emseg_napari.cli.sentences import sentence_of
-from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
-from emseg_napari.core.jobs import UserError
-from emseg_napari.core.machine import free_memory
-from emseg_napari.io.address import Location
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.open import display_name, open_volume
-from emseg_napari.io.records import Kind
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.io.source_id import STATE
-from emseg_napari.models.run import Run
-from emseg_napari.settings import PredictionSettings
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
 
-_GIB = 2**30
-# Of a stack that is predicted as a whole: the image, its probability and what is written.
-_BYTES_A_VOXEL = 6
 
-
-@dataclass(frozen=True)
-class PredictTask:
-    """What is predicted, and into what."""
-
-    run: Run
-    image: Location
-    output: Location
-    kind: Kind
-    settings: PredictionSettings
-
-
-def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> None:
-    """Predict a volume, or resume it, and report how many blocks were done; those that failed are listed.
-
-    Raises
-    ------
-    typer.Exit
-        If some blocks failed.
-    """
+def predict_to_zarr(task: PredictTask, scheduler: Scheduler) -> Predicted:
+    """Predict a volume, or resume it."""
     volume = quietly(open_volume, task.image)
     say_notes(task.image, volume)
     with quiet_libraries() as stream, resumable_job(stream, f"in {task.output}") as context:
@@ -65,32 +27,14 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
         from emseg_napari.inference.plan import at_once_px
         from emseg_napari.inference.volume import VolumeTask, predict_volume
 
+        context = task.shown(context)
         report_fit(volume, task.run, task.settings, context, at_once_px(volume.shape))
-        wanted = VolumeTask(task.output, task.settings, task.kind, scheduler=scheduler)
-        found = predict_volume(volume, task.run, wanted, context)
-    show_result(_sentence(task, found), _figures(task, found), as_json)
-    if found.failures:
-        list_failures(found.failures)
-        if found.warning:
-            echo(f"emseg: {found.warning}", err=True)
-        raise typer.Exit(FAULT)
-
-
-def check_memory(image: Location, settings: PredictionSettings) -> None:
-    """Raise `UserError` if an image is too large to be predicted as a whole, as into a TIFF file."""
-    try:
-        volume = quietly(open_volume, image)
-    except UserError:
-        return  # reading it raises the reason
-    first, end = settings.slices or (0, len(volume))
-    chosen = volume.size // len(volume) * min(end - first, len(volume))
-    needed, free = volume.nbytes + _BYTES_A_VOXEL * chosen, free_memory()
-    if needed > free:
-        raise UserError(
-            f"{display_name(image)} takes about {needed / _GIB:.1f} GiB of memory to predict into a TIFF "
-            f"file, and {free / _GIB:.1f} GiB are free; let the name of --output end in .zarr, which takes "
-            "volumes of any size."
+        wanted = VolumeTask(
+            task.output, task.settings, task.kind, scheduler=scheduler, execution=task.execution
         )
+        found = predict_volume(volume, task.run, wanted, context)
+    is_new = bool(found.done or found.failures)
+    return Predicted(_sentence(task, found), _figures(task, found), found.failures, found.warning, is_new)
 
 
 def _sentence(task: PredictTask, found: VolumePrediction) -> str:

@@ -18,6 +18,7 @@ from emseg_napari.io.address import Location
 from emseg_napari.settings import CellSettings, PredictionSettings
 
 SUFFIX = ".zarr"
+_PANEL = "Several processes or machines"
 
 
 def _options(
@@ -25,6 +26,7 @@ def _options(
         str | None,
         typer.Option(
             metavar="local|slurm|...|tls://HOST:PORT",
+            rich_help_panel=_PANEL,
             help="For outputs in .zarr: who computes; 'local' = processes on this machine, "
             f"{', '.join(BATCH_SYSTEMS)} = jobs of that batch system, or the address (tls:// or tcp://) of a "
             "Dask scheduler. Its workers see the same folders. This process when not given.",
@@ -34,6 +36,7 @@ def _options(
         int | None,
         typer.Option(
             min=1,
+            rich_help_panel=_PANEL,
             help="For --scheduler local or a batch system: number of processes; with 'local' one for every "
             "core when not given.",
         ),
@@ -43,6 +46,7 @@ def _options(
         typer.Option(
             "--worker-memory",
             metavar="SIZE",
+            rich_help_panel=_PANEL,
             help="For a batch system: memory of one worker, such as 2GiB; when not given, that of Dask's "
             "settings, else 2GiB.",
         ),
@@ -51,6 +55,7 @@ def _options(
         str | None,
         typer.Option(
             metavar="TIME",
+            rich_help_panel=_PANEL,
             help="For a batch system: time after which it ends a job, such as 04:00:00; a new job follows. "
             "When not given, that of Dask's settings, else half an hour.",
         ),
@@ -61,7 +66,11 @@ def _options(
 
 DryRunOption = Annotated[
     bool,
-    typer.Option("--dry-run", help="For a batch system: print the script of a job, and do nothing."),
+    typer.Option(
+        "--dry-run",
+        rich_help_panel=_PANEL,
+        help="For a batch system: print the script of a job, and do nothing.",
+    ),
 ]
 
 

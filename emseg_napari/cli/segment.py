@@ -35,12 +35,14 @@ from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
 from emseg_napari.core.text import counted
 from emseg_napari.io.address import Location, local_path
+from emseg_napari.io.made_with import MADE_WITH
 from emseg_napari.io.open import display_name, is_container
 from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind
+from emseg_napari.io.source_id import origin
 from emseg_napari.io.stack_or_volume import open_prediction
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Volume
-from emseg_napari.segmentation.cells_record import inherited, meaning
+from emseg_napari.segmentation.cells_record import cells_made_with, inherited, meaning
 from emseg_napari.settings import CellSettings, validated
 
 ProbabilityArgument = Annotated[
@@ -66,7 +68,7 @@ def segment(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Divide the slices of a boundary probability into cells, and write their numbers."""
+    """Divide a boundary probability into numbered cells."""
     holds = checked_kind(kind, interior)
     settings = validated(CellSettings, **given_values(CellSettings, options))
     output = local_path(output)
@@ -85,18 +87,19 @@ def segment(
     check_tiff_place(output)
     with owned(output):
         _check_target(output, probability)
-        _segment_to_tiff(_Source(probability, holds), output, settings, as_json)
+        _show(output, segment_to_tiff(Source(probability, holds), output, settings), as_json)
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """What is divided into cells, and what the user states of it."""
 
     path: Location
     kind: Kind | None
 
 
-def _segment_to_tiff(source: _Source, output: Path, settings: CellSettings, as_json: bool) -> None:
+def segment_to_tiff(source: Source, output: Path, settings: CellSettings) -> dict[str, Any]:
+    """Divide a stack into cells as a whole, and return the figures."""
     started = time.monotonic()
     volume, record = quietly(open_prediction, source.path, source.kind, fills=settings.missing_is_empty)
     say_notes(source.path, volume)
@@ -106,14 +109,13 @@ def _segment_to_tiff(source: _Source, output: Path, settings: CellSettings, as_j
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(cells, source.path, made_from, settings)
-    record = {**inherited(predicted), **figures}
+    made = {"source": origin(volume), MADE_WITH: cells_made_with()}
+    record = {**inherited(predicted), **figures, **made}
     write_stack(output, _smallest_type(cells), record, volume.voxel, volume.origin)
-    _show(output, figures, time.monotonic() - started, as_json)
+    return figures | {"seconds": round(time.monotonic() - started, 2)}
 
 
-def _read(
-    asked: _Source, volume: Volume, record: dict[str, Any]
-) -> tuple[np.ndarray, str, Mapping[str, Any]]:
+def _read(asked: Source, volume: Volume, record: dict[str, Any]) -> tuple[np.ndarray, str, Mapping[str, Any]]:
     """Return the boundary probability (z, y, x), uint8 0 to 255 or float 0 to 1, what it was, its record."""
     from emseg_napari.cli.segment_volume import NAMES, say_taken_for  # loads scipy, as the next
     from emseg_napari.evaluation.predictions import prediction_in
@@ -165,11 +167,11 @@ def _smallest_type(cells: np.ndarray) -> np.ndarray:
     return cells.astype(np.uint16) if cells.max() <= np.iinfo(np.uint16).max else cells
 
 
-def _show(output: Path, figures: dict[str, Any], seconds: float, as_json: bool) -> None:
+def _show(output: Path, figures: dict[str, Any], as_json: bool) -> None:
     per_slice = figures["cells_per_slice"]
     linked = "linked through the slices" if figures["settings"]["link"] else "each in its slice"
     sentence = (
         f"{output}: {counted(len(per_slice), 'slice')}, {np.mean(per_slice):.0f} cells in a slice, "
-        f"{figures['cells']} in all, {linked}; {seconds:.1f} s"
+        f"{figures['cells']} in all, {linked}; {figures['seconds']:.1f} s"
     )
-    show_result(sentence, {"output": str(output)} | figures | {"seconds": round(seconds, 2)}, as_json)
+    show_result(sentence, {"output": str(output)} | figures, as_json)

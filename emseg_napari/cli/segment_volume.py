@@ -51,20 +51,25 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
     typer.Exit
         If some slices have no cells.
     """
+    started = time.monotonic()
+    found = segmented(task, scheduler)
+    seconds = round(time.monotonic() - started, 2)
+    show_result(_sentence(task, found, seconds), _figures(task, found, seconds), as_json)
+    if found.failures:
+        list_failures(found.failures)
+        raise typer.Exit(FAULT)
+
+
+def segmented(task: SegmentTask, scheduler: Scheduler) -> VolumeCells:
+    """Divide a volume into cells, or resume it."""
     boundary, record = quietly(
         open_boundary, task.probability, task.kind, fills=task.settings.missing_is_empty
     )
     say_notes(task.probability, boundary.volume)
     say_taken_for(boundary, task.kind, record)
     destination = Destination(task.output, cells_record(boundary, record, task.settings))
-    started = time.monotonic()
     with resumable_job(sys.stderr, f"beside {task.output}") as context:
-        found = segment_volume(boundary, destination, task.settings, context, scheduler)
-    seconds = round(time.monotonic() - started, 2)
-    show_result(_sentence(task, found, seconds), _figures(task, found, seconds), as_json)
-    if found.failures:
-        list_failures(found.failures)
-        raise typer.Exit(FAULT)
+        return segment_volume(boundary, destination, task.settings, context, scheduler)
 
 
 def say_taken_for(boundary: Boundary, given: Kind | None, record: Mapping[str, Any]) -> None:

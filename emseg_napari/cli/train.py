@@ -11,12 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
+from emseg_napari.cli.completion import runs
 from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     ConventionOption,
     ImageArgument,
     JsonOption,
     LabelsArgument,
+    data_sources,
     open_pair,
     parsed_path,
     parsed_run,
@@ -59,6 +61,7 @@ def train(
         Path | None,
         typer.Option(
             parser=parsed_run,
+            autocompletion=runs,
             metavar="RUN",
             help="Repeat this run step by step: its settings and its learning rates.",
         ),
@@ -66,7 +69,7 @@ def train(
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
-    """Train a network on the labelled slices of a stack and write a run folder."""
+    """Train a network on labelled slices and write a run folder."""
     given = given_values(TrainingSettings, options)
     resumed = _resumed(output, given) if resume else None
     settings = resumed.settings if resumed else _new(output, given, replay)
@@ -78,6 +81,7 @@ def train(
             run = _train(stack, known, settings, {"folder": output, "resume": resume, "replay": replay})
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(_how_to_resume([image, labels], output, convention, replay)) from None
+    run.update(sources=data_sources(image, labels, convention))
     show_result(_sentence(run), _figures(run), as_json)
 
 

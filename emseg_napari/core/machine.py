@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def processors() -> int:
         allowed = 0
     quotas = [math.ceil(quota) for folder in _groups("cpu") if (quota := _quota(folder))]
     return max(1, min([allowed or os.cpu_count() or 1, *quotas]))
+
+
+def processor_name() -> str:
+    """Return what its maker calls the processor, such as "AMD EPYC 7B13"; else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:  # no Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, [*names, platform.processor()]), platform.machine())
 
 
 def threads(wanted: int = 0) -> int:

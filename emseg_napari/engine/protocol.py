@@ -30,11 +30,11 @@ class Request:
     ----------
     job : str
         "train", "live", "predict", "predict_volume", "evaluate", "review", "segment",
-        "segment_volume", "cell_table", "search" or "import_network".
+        "segment_volume", "cell_table", "convert", "search" or "import_network".
     arguments : dict
         Keyword arguments of the function of that name (of `segment_stack` for "segment", of
-        `save_table` for "cell_table"; of `segment_volume` with the volume for its boundary), without
-        `context`.
+        `save_table` for "cell_table", of `io.convert.Conversion` for "convert"; of `segment_volume`
+        with the volume for its boundary), without `context`.
     """
 
     job: Literal[
@@ -47,6 +47,7 @@ class Request:
         "segment",
         "segment_volume",
         "cell_table",
+        "convert",
         "search",
         "import_network",
     ]

@@ -177,6 +177,12 @@ def _cell_table(**given: Any) -> Any:
     return save_table(**given)
 
 
+def _convert(context: JobContext, **given: Any) -> Any:
+    from emseg_napari.io.convert import Conversion, convert
+
+    return convert(Conversion(**given), context)
+
+
 def _search(**given: Any) -> Any:
     from emseg_napari.annotation.suggest.search_stack import search_places
 
@@ -206,6 +212,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     "segment": _segment,
     "segment_volume": _segment_volume,
     "cell_table": _cell_table,
+    "convert": _convert,
     "search": _search,
     "import_network": _import_network,
     "compare_with_keras": _compare_with_keras,

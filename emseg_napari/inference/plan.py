@@ -46,6 +46,8 @@ class VolumeTask:
         distance.
     scheduler : Scheduler
         Which processes predict.
+    execution : Execution or None
+        What the network of a new output is computed on; None = what is best here.
     """
 
     output: Location | str
@@ -53,6 +55,7 @@ class VolumeTask:
     kind: Kind = "probability"
     near: int | None = None
     scheduler: Scheduler = LOCAL
+    execution: Execution | None = None
 
 
 @dataclass(frozen=True)

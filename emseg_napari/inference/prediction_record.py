@@ -5,13 +5,17 @@ By it a prediction is resumed only by the same run, of the same image, in the sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
+
+import onnxruntime
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.execution import PROCESSOR, Execution, candidates
 from emseg_napari.io.address import Location
+from emseg_napari.io.made_with import MADE_WITH, made_with
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import COMPUTED_ON, PREDICT_SOFTWARE, meaning_of, record_of_path
 from emseg_napari.io.source_id import STATE, origin, state_of
@@ -47,25 +51,28 @@ def begun_on(output: Location) -> Execution | None:
     begun = record_of_path(output)
     if not begun:
         return None
-    stated = begun.get(COMPUTED_ON, str(PROCESSOR))  # earlier versions computed on nothing else
-    for execution in (PROCESSOR, *candidates()):
-        if str(execution) == stated:
-            return execution
-    raise UserError(
-        f"{output} was begun on {stated}, which this machine does not have, or may not use "
-        "(EMSEG_ON_PROCESSOR); resume it on one that has, or choose another output."
-    )
+    if (execution := execution_in(begun)) is None:
+        raise UserError(
+            f"{output} was begun on {begun[COMPUTED_ON]}, which this machine does not have, or may not use "
+            "(EMSEG_ON_PROCESSOR); resume it on one that has, or choose another output."
+        )
+    return execution
+
+
+def execution_in(record: Mapping[str, Any]) -> Execution | None:
+    """Return what a prediction was computed on by its record; None if this machine cannot compute so."""
+    stated = record.get(COMPUTED_ON, str(PROCESSOR))  # earlier versions computed on nothing else
+    return next((one for one in (PROCESSOR, *candidates()) if str(one) == stated), None)
 
 
 def is_predicted_by(output: VolumeOutput, run: Run, settings: PredictionSettings) -> bool:
     """Whether an output holds the boundary probability by a run as it is now, with such settings."""
-    wanted = {"kind": "probability", **_method(run, settings)}
+    wanted = {"kind": "probability", **method_of(run, settings)}
     return all(output.record.get(name) == value for name, value in wanted.items())
 
 
 def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
     settings, volume = work.settings, work.volume
-    computed_on = {} if work.execution == PROCESSOR else {COMPUTED_ON: str(work.execution)}
     return {
         "software": PREDICT_SOFTWARE,
         "version": version("emseg-napari"),
@@ -78,14 +85,24 @@ def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
         "slices": [work.first, work.first + depth],
         "kind": work.kind,
         "values": meaning_of(work.kind, 255),
-        "tile_px": settings.tile_px,
-        "missing_is_empty": settings.missing_is_empty,
-        **_method(run, settings),
-        **computed_on,
+        **method_of(run, settings),
+        **circumstances(settings, work.execution),
     } | ({"convention": "isbi"} if work.kind == "labels" else {})
 
 
-def _method(run: Run, settings: PredictionSettings) -> dict[str, Any]:
+def circumstances(settings: PredictionSettings, execution: Execution) -> dict[str, Any]:
+    """Return on what else, beside image, run and method, the bytes of a prediction depend."""
+    computed_on = {} if execution == PROCESSOR else {COMPUTED_ON: str(execution)}
+    return {
+        "tile_px": settings.tile_px,
+        "missing_is_empty": settings.missing_is_empty,
+        **computed_on,
+        MADE_WITH: made_with(onnxruntime=onnxruntime.__version__),
+    }
+
+
+def method_of(run: Run, settings: PredictionSettings) -> dict[str, Any]:
+    """Return which network a run predicts with, and how."""
     return {
         "network": run.network_mark,
         "scale": settings.other_scale(run.record.scale),

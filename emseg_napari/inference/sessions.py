@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import redirect_stdout, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -17,6 +18,7 @@ from emseg_napari.inference.execution import PROCESSOR, Execution, candidates
 # A network that is in use is not loaded again, which would cost its buffers once more, too.
 _HELD: WeakValueDictionary[tuple[Path, int, int, int, Execution], onnxruntime.InferenceSession]
 _HELD = WeakValueDictionary()
+_KEPT: list[list[onnxruntime.InferenceSession]] = []
 
 
 def session_of(path: Path, threads: int, execution: Execution = PROCESSOR) -> onnxruntime.InferenceSession:
@@ -61,7 +63,20 @@ def held(path: Path, threads: int, execution: Execution) -> onnxruntime.Inferenc
     key = path.resolve(), stat.st_mtime_ns, stat.st_size, threads, execution
     session = _HELD.get(key) or loaded(str(path), threads, execution)
     _HELD[key] = session
+    for kept in _KEPT:
+        kept.append(session)
     return session
+
+
+@contextmanager
+def kept_loaded() -> Iterator[None]:
+    """Keep every network that is used within a block loaded until its end."""
+    kept: list[onnxruntime.InferenceSession] = []
+    _KEPT.append(kept)
+    try:
+        yield
+    finally:
+        _KEPT.remove(kept)
 
 
 def loaded(

@@ -70,6 +70,7 @@ def predict(
     context: JobContext | None = None,
     *,
     near: int | None = None,
+    execution: Execution | None = None,
 ) -> np.ndarray:
     """Predict the boundary probability of slices.
 
@@ -85,6 +86,8 @@ def predict(
     near : int, optional
         The slice that a user looks at: it is predicted first, as `QuickLookReady`, too, if it is large, and
         the others follow outward from it. In the order of the slices when not given.
+    execution : Execution, optional
+        What the network is computed on; `execution_for` when not given.
 
     Returns
     -------
@@ -102,8 +105,7 @@ def predict(
     check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
     if settings.close_gaps:
         check_size(image.shape[1:])
-    tile = largest_tile(run, settings, image.shape[1:])
-    predictor = load_predictor(run, settings, chosen_for(run, context, settings.threads, tile))
+    predictor = load_predictor(run, settings, execution or execution_for(image.shape, run, settings, context))
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     order = sorted(range(first, end), key=lambda z: (abs(z - (near or 0)), z))
     if near is not None:
@@ -119,6 +121,13 @@ def predict(
         context.report(SlicePredicted(z, probability, mark))
         context.report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
+
+
+def execution_for(
+    shape: tuple[int, ...], run: Run, settings: PredictionSettings, context: JobContext
+) -> Execution:
+    """Return what a stack or volume (z, y, x) is best computed on here, see `chosen_for`."""
+    return chosen_for(run, context, settings.threads, largest_tile(run, settings, shape[1:]))
 
 
 def warm_up(should_stop: ShouldStop = never) -> None:

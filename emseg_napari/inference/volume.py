@@ -17,16 +17,14 @@ import numpy as np
 
 from emseg_napari.core.blockwise import Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
-from emseg_napari.inference.backends import largest_tile
 from emseg_napari.inference.execution import PROCESSOR, Execution
-from emseg_napari.inference.execution_choice import chosen_for
 from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
 from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
 from emseg_napari.inference.prediction_record import begun_on
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_marks import forget_marks, mark_slices
 from emseg_napari.inference.slice_predictor import SlicePredictor
-from emseg_napari.inference.stack import load_predictor
+from emseg_napari.inference.stack import execution_for, load_predictor
 from emseg_napari.io.address import location_of
 from emseg_napari.io.chosen_blocks import indices_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -107,7 +105,7 @@ def predict_volume(
     run = run if isinstance(run, Run) else open_run(run)
     # Errors that prevent prediction are raised before a new output is made.
     volume = volume_of(volume)
-    execution = begun_on(location_of(task.output)) or _chosen(volume, run, task, context)
+    execution = begun_on(location_of(task.output)) or task.execution or _chosen(volume, run, task, context)
     predictor = load_predictor(run, task.settings, execution)
     plan = planned(volume, run, task, execution)
     is_new = not is_begun(plan.work.output)
@@ -125,8 +123,7 @@ def _chosen(volume: Volume, run: Run, task: VolumeTask, context: JobContext) -> 
     """Workers may have other GPUs or none, and those of one machine would share the memory of its GPU."""
     if task.scheduler.address is not None:
         return PROCESSOR
-    tile = largest_tile(run, task.settings, volume.shape[1:])
-    return chosen_for(run, context, task.settings.threads, tile)
+    return execution_for(volume.shape, run, task.settings, context)
 
 
 def _look(predictor: SlicePredictor, plan: Plan, written: VolumeOutput, context: JobContext) -> None:

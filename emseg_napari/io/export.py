@@ -6,7 +6,7 @@ Images keep every bit. Labels are written as ISBI values: 0 = boundary, 128 = un
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from emseg_napari.io.volume import Volume, Voxel, with_fill_value
 from emseg_napari.settings import ExportSettings
 
 RECORD = "export.json"
+SOURCES = "sources"  # what the record calls where image and labels lay
 _OTHER_FORMATS = {*FOLDER_SUFFIXES, *HDF5_SUFFIXES, *MRC_SUFFIXES, *PNG_SUFFIXES}
 
 
@@ -71,6 +72,7 @@ def export_training_labels(
     target: Path,
     voxel: Voxel | None = None,
     origin: Point = NOWHERE,
+    sources: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the chosen slices of image and labels, all files or none.
 
@@ -111,6 +113,7 @@ def export_training_labels(
     _check_chosen(labels, chosen, settings.allow_unlabelled)
     kept = labels[chosen]
     record = _record(image, kept, chosen, settings, voxel)
+    record |= {SOURCES: dict(sources)} if sources else {}
     export = _Export(stacked(image, chosen), kept, voxel, shifted(origin, chosen[0], voxel), record)
     single = target.suffix.lower() in TIFF_SUFFIXES
     if single and settings.file_format != "TIFF stack":
@@ -251,9 +254,14 @@ def _write_beside(target: Path, export: _Export) -> None:
 
 
 def _is_record(path: Path) -> bool:
-    """Whether a JSON file is the record of an export."""
+    return bool(export_record(path))
+
+
+def export_record(path: Path) -> dict[str, Any]:
+    """Return what a JSON file records of an export; empty if it is another file, or none."""
     try:
-        record = files.read_json(path)
-        return str(record["software"]).startswith("emseg-napari") and "file_format" in record
+        record: dict[str, Any] = files.read_json(path)
+        is_own = str(record["software"]).startswith("emseg-napari") and "file_format" in record
+        return record if is_own else {}
     except (UserError, KeyError, TypeError):
-        return False
+        return {}

@@ -13,7 +13,7 @@ from emseg_napari.io.axes import NOWHERE, Point, Size, VolumeWindow, shape_text
 from emseg_napari.io.volume import Voxel
 from emseg_napari.settings.titles import title_of
 
-OutputType = Literal["uint8", "uint16", "int32", "float32"]
+OutputType = Literal["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32"]
 Version = Literal["0.5", "0.4"]
 
 
@@ -34,7 +34,7 @@ class Layout:
     shape : (int, int, int)
         Voxels along z, y, x.
     dtype : str
-        "uint8", "uint16", "int32" or "float32".
+        Whole numbers of 8 to 64 bit, or "float32".
     chunk : (int, int, int)
         What is compressed together, in voxels: the least that a reader has to fetch.
     shard : (int, int, int) or None

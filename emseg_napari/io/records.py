@@ -12,16 +12,19 @@ from typing import Any, Literal
 
 import numpy as np
 
+from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS
 from emseg_napari.io.address import Address, Location, location_of
-from emseg_napari.io.containers import ZARR
+from emseg_napari.io.containers import ZARR, precomputed_info
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.own_record import own_record
 from emseg_napari.io.volume import Volume
 
 # Who wrote a file, under "software" in its record.
 PREDICT_SOFTWARE, SEGMENT_SOFTWARE = "emseg-napari predict", "emseg-napari segment"
+CONVERT_SOFTWARE = "emseg-napari convert"
+RECORD_FILE = "emseg.json"  # in a folder of a format that has no place for a record
 
 # What a network was computed on, if not on the processor in float32.
 COMPUTED_ON = "computed_on"
@@ -57,7 +60,8 @@ def record_of_path(path: str | Location) -> dict[str, Any]:
     Parameters
     ----------
     path : str, Path or Address
-        A TIFF file, an OME-Zarr, or one of its levels (``a.zarr/0``), which has the record of the whole.
+        A TIFF file, an OME-Zarr or another folder of `emseg convert`, or one of its levels
+        (``a.zarr/0``), which has the record of the whole.
 
     Raises
     ------
@@ -69,7 +73,8 @@ def record_of_path(path: str | Location) -> dict[str, Any]:
         return _checked(read_description(path), path)
     if isinstance(path, Path) and not path.is_dir():
         return {}
-    is_level = path.name.isdecimal()  # anything else in an output, such as its `labels`, is of other origin
+    # anything else in an output, such as its `labels`, is of other origin
+    is_level = path.name.isdecimal() or precomputed_info(path.parent) is not None
     return _checked(_record_of_folder(path) or (_record_of_folder(path.parent) if is_level else {}), path)
 
 
@@ -139,6 +144,9 @@ def record_of_volume(volume: Volume) -> dict[str, Any]:
 def _record_of_folder(folder: Location) -> dict[str, Any]:
     if isinstance(folder, Address) and not ZARR.is_node(folder):  # a store may refuse what is missing
         return {}
+    if isinstance(folder, Path) and (folder / RECORD_FILE).is_file():
+        found = read_json(folder / RECORD_FILE)
+        return found if isinstance(found, dict) else {}
     from emseg_napari.io.ome_zarr_writer import VolumeOutput  # loads Zarr, which TIFF files do without
 
     try:

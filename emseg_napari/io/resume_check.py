@@ -14,6 +14,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.address import Location
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.layout import Layout
+from emseg_napari.io.made_with import MADE_WITH
 from emseg_napari.io.source_id import IN_MEMORY, STATE, is_changed, state_of, state_text
 from emseg_napari.io.volume import Volume
 from emseg_napari.settings import with_present_names
@@ -25,7 +26,7 @@ LATER = "missing_is_empty"
 PARTIAL, MARKS = "levels_of_a_part", "fingerprints"
 # Whether a part of the input could not be read, and so may be another when it is repaired.
 UNREAD = "unread"
-_NOTED = (PARTIAL, MARKS, UNREAD, STATE)
+_NOTED = (PARTIAL, MARKS, UNREAD, STATE, MADE_WITH)
 _CUT = ("chunk", "shard")
 
 

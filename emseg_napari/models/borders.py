@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
 
 # A stretch of the slice's edge: so many pixels, of long edges this part.
 _STRETCH_PX, _STRETCH = 16, 1 / 16
@@ -44,6 +43,8 @@ def border_of(slice_: np.ndarray) -> np.ndarray | None:
 
 def _regions(slice_: np.ndarray, value: float) -> np.ndarray | None:
     """Return where regions of a value are borders; None if all of them together are too small."""
+    from scipy import ndimage  # whose seconds the help of the commands does without
+
     same = slice_ == value
     names, count = ndimage.label(same)
     sizes = np.bincount(names.ravel(), minlength=count + 1)

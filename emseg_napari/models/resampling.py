@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import ndimage
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
@@ -66,6 +65,8 @@ class AxisSampling:
         if self.length == self.count:
             return values
         if self.sigma_px:
+            from scipy import ndimage  # whose seconds the help of the commands does without
+
             values = ndimage.gaussian_filter1d(values, self.sigma_px, axis, mode="mirror", truncate=_TRUNCATE)
         places = self._places(part) - self.needed(part).start
         before = np.floor(places).astype(int)
@@ -159,6 +160,8 @@ def resample_labels(labels: np.ndarray, scale: tuple[float, float], keep_thin: b
     side = [math.ceil(1 / s) for s in scale]
     if max(side) == 1 or not keep_thin:
         return nearest
+    from scipy import ndimage
+
     first_rows, first_columns = (
         np.arange(count) * n // count for count, n in zip(counts, labels.shape, strict=True)
     )

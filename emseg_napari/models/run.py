@@ -99,6 +99,11 @@ class RunRecord(Settings):
         Mean boundary probability from which a boundary separates two cells best there; its gaps are closed.
     finished : bool
         False while it trains and after it was stopped.
+    sources : dict
+        Where "image" and "labels" lay, and the "convention" that was stated; empty unless all came from
+        files, as of trainings by command.
+    processor : str, optional
+        Name of the processor. None of runs of before December 2026.
     imported : Imported, optional
         Where the network, or the one that it started from, came from if it was not trained here.
     """
@@ -132,6 +137,8 @@ class RunRecord(Settings):
     threshold: float = 0.5
     merge_threshold: float = MERGE_THRESHOLD
     finished: bool = False
+    sources: dict[str, str] = Field(default_factory=dict)
+    processor: str | None = None
     imported: Imported | None = None
 
     @property

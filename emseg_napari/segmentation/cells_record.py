@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from emseg_napari.io.made_with import MADE_WITH, made_with
 from emseg_napari.io.records import SEGMENT_SOFTWARE
 from emseg_napari.io.source_id import origin
-from emseg_napari.segmentation.boundary import Boundary
 from emseg_napari.settings import CellSettings
+
+if TYPE_CHECKING:
+    from emseg_napari.segmentation.boundary import Boundary  # loads scikit-image
 
 # What the record of a prediction states of its cells, too: by it `emseg evaluate` knows the run.
 INHERITED = ("run", "run_folder", "image", "slices", "fingerprints")
+_PACKAGES = ("numpy", "numba", "scikit-image", "scipy")
 # What tells one prediction from another of the same name: cells of both must not come into one output.
 _PREDICTED_BY = ("network", "scale", "threshold", "orientations", "closed_gaps", "tile_px")
 
@@ -43,10 +47,16 @@ def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: Ce
         "probability": boundary.volume.name,
         "made_from": boundary.kind,
         "source": origin(boundary.volume),
+        MADE_WITH: cells_made_with(),
         "kind": "labels",
         "convention": "instances",
         "values": meaning(settings),
     }
+
+
+def cells_made_with() -> dict[str, str]:
+    """Return with what cells are computed."""
+    return made_with(**{name: version(name) for name in _PACKAGES})
 
 
 def inherited(prediction: Mapping[str, Any]) -> dict[str, Any]:

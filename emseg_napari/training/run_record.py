@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.core.machine import processor_name
 from emseg_napari.core.text import counted
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.fingerprint import seen
@@ -14,7 +15,6 @@ from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.earlier_run import STARTER_NETWORK, mark_of
 from emseg_napari.models.run import Run, RunRecord, starter_folder, versions
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training.patches import network_scale
 
 # By what V_rand and V_info of a handful of slices differ by chance, and pixel accuracy.
 BY_CHANCE = 0.01
@@ -33,8 +33,11 @@ _FLOOD_SHARE, _FLOOD_FACTOR = 1 / 3, 1.5
 
 def new_record(image: Stack, settings: TrainingSettings, **fields: Any) -> RunRecord:
     """Return the record of a run on an image (z, y, x), with other fields as given."""
+    from emseg_napari.training.patches import network_scale  # loads scipy, which `emseg --help` does without
+
     return RunRecord(
         versions=versions(),
+        processor=processor_name(),
         scale=network_scale(settings, image.shape[1:]),
         image_shape=image.shape,
         image_dtype=str(image.dtype),

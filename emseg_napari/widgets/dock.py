@@ -42,6 +42,7 @@ from emseg_napari.widgets.export import ExportStep
 from emseg_napari.widgets.layers.label_colours import prepare_colours
 from emseg_napari.widgets.load import LoadStep
 from emseg_napari.widgets.predict import PredictStep
+from emseg_napari.widgets.save_as import SaveAsStep
 from emseg_napari.widgets.segment import CellsStep
 from emseg_napari.widgets.train.step import TrainStep
 
@@ -54,6 +55,7 @@ _STEPS: dict[str, Callable[..., StepWidget]] = {
     "train": TrainStep,
     "evaluate": EvaluateStep,
     "cells": CellsStep,
+    "save_as": SaveAsStep,
     "export": ExportStep,
 }
 _DOCKS: WeakSet[Dock] = WeakSet()
@@ -66,7 +68,7 @@ class Dock(QWidget):
     ----------
     workspace : Workspace
     autosave : SessionAutosave
-    load, offer, predict, correct, train, evaluate, cells, export
+    load, offer, predict, correct, train, evaluate, cells, save_as, export
         The steps, once they are built.
     steps : list of StepWidget
         Those that are built.
@@ -81,6 +83,7 @@ class Dock(QWidget):
     train: TrainStep
     evaluate: EvaluateStep
     cells: CellsStep
+    save_as: SaveAsStep
     export: ExportStep
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -171,7 +174,7 @@ class Dock(QWidget):
             "1 Label && correct": [self.correct],
             "2 Train": [self.train],
             "3 Check": [self.evaluate],
-            "4 Results": [self.cells, self.export],
+            "4 Results": [self.cells, self.save_as, self.export],
         }
 
     def _follow(self) -> None:

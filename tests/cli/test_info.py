@@ -211,8 +211,7 @@ def test_info_says_what_a_prediction_was_computed_on(monkeypatch, tmp_path):
     run = tiny_network_run(tmp_path / "run")
     plug_in(monkeypatch, CUDA)
     on_gpu = Execution("CUDAExecutionProvider")
-    monkeypatch.setattr("emseg_napari.inference.volume.chosen_for", lambda *_: on_gpu)
     image = np.zeros((1, 40, 40), np.uint8)
-    predict_volume(image, run, VolumeTask(tmp_path / "p.zarr"))
+    predict_volume(image, run, VolumeTask(tmp_path / "p.zarr", execution=on_gpu))
     said = CliRunner().invoke(app, ["info", str(tmp_path / "p.zarr")]).stdout
     assert "threshold 0.60; computed on CUDA, float32\n" in said

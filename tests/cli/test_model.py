@@ -19,15 +19,6 @@ def file(tmp_path):
     return package(tmp_path / "a.zip", two_channels(), IMAGE, STEPS)
 
 
-@pytest.mark.parametrize("command", ["export", "import", "list", "info"])
-def test_the_help_fits_80_columns_and_shows_two_examples(command, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    shown = emseg("model", command, "--help").stdout
-    assert max(map(len, shown.splitlines())) <= 80
-    assert shown.count(f"emseg model {command}") == 3  # and the usage
-    assert "..." not in shown.replace("[ARGS]...", "")
-
-
 def test_a_package_is_imported_and_listed_and_predicts(file, tmp_path):
     done = emseg("model", "import", file, "--output", tmp_path / "runs" / "net")
     assert (done.exit_code, done.stderr) == (0, done.stderr)

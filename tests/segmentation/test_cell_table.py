@@ -3,9 +3,19 @@
 import numpy as np
 import pytest
 
-from emseg_napari.core.jobs import Cancelled, JobContext, Progress
+from emseg_napari.core.jobs import Cancelled, JobContext, Progress, UserError
 from emseg_napari.io.sparse_stack import SparseStack
-from emseg_napari.segmentation.cell_table import cells_by_slice, cells_in, measured, save_table, write_table
+from emseg_napari.io.volume import volume_of
+from emseg_napari.segmentation import cell_table
+from emseg_napari.segmentation.cell_table import (
+    cells_by_slice,
+    cells_in,
+    measured,
+    save_table,
+    survey,
+    write_table,
+)
+from emseg_napari.segmentation.contacts import contacts_in
 
 # Cell 7 lies in slices 0 and 2, cell 3 in slice 1.
 STACK = np.array([[[0, 7, 7]], [[3, 3, 3]], [[0, 0, 7]]])
@@ -29,6 +39,10 @@ def test_every_number_of_a_slice_is_counted_but_0(plane):
     found = cells_in(plane)
     assert (found.numbers.tolist(), found.pixels.tolist()) == (numbers.tolist(), pixels.tolist())
     assert (found.numbers.dtype, found.pixels.dtype) == (np.int64, np.int64)
+    boxes = [np.argwhere(plane == number) for number in numbers]
+    assert found.boxes.tolist() == [
+        [int(end(where[:, axis])) for axis in (0, 1) for end in (np.min, np.max)] for where in boxes
+    ]
     assert found.raised(5).numbers.tolist() == (found.numbers + 5).tolist()
 
 
@@ -62,7 +76,12 @@ def test_no_file_is_left_of_a_table_that_is_cancelled(tmp_path):
 def test_sizes_are_written_exactly(tmp_path):
     slices = [(0, cells_in(np.ones((1, 6401234), np.uint8)))]
     write_table(tmp_path / "cells.csv", measured(slices, (100, "nanometer"), True))
-    assert (tmp_path / "cells.csv").read_text(encoding="utf-8").splitlines()[1].endswith(",640123400")
+    assert (
+        (tmp_path / "cells.csv")
+        .read_text(encoding="utf-8")
+        .splitlines()[1]
+        .endswith(",640123400,0,0,0,6401233")
+    )
 
 
 @pytest.mark.parametrize(("linked", "size"), [(True, "voxels"), (False, "pixels")])
@@ -74,6 +93,10 @@ def test_every_cell_has_its_slices_and_its_size(linked, size):
         "last_slice": [1, 2],
         "slices": [1, 2],
         size: [3, 3],
+        "y_min": [0, 0],
+        "y_max": [0, 0],
+        "x_min": [0, 1],
+        "x_max": [2, 2],
     }
 
 
@@ -85,11 +108,52 @@ def test_sizes_have_the_units_of_the_pixel(linked, name):
 def test_the_table_is_written_as_csv(tmp_path):
     write_table(tmp_path / "cells.csv", measured(enumerate(CELLS), (0.01, "micrometer"), False))
     lines = (tmp_path / "cells.csv").read_text(encoding="utf-8").split("\n")
-    assert lines[0] == "cell,first_slice,last_slice,slices,pixels,area_micrometer2"
-    assert lines[1:] == ["3,1,1,1,3,0.03", "7,0,2,2,3,0.03", ""]
+    assert lines[0] == "cell,first_slice,last_slice,slices,pixels,area_micrometer2,y_min,y_max,x_min,x_max"
+    assert lines[1:] == ["3,1,1,1,3,0.03,0,0,0,2", "7,0,2,2,3,0.03,0,0,1,2", ""]
 
 
 def test_no_cells_are_an_empty_table():
     table = measured([(0, cells_in(np.zeros((1, 3), int)))], (1000, "nanometer"), True)
     assert list(table) == list(measured([], (1000, "nanometer"), True))
     assert all(not len(column) for column in table.values())
+
+
+def touching(stack: np.ndarray, linked: bool) -> dict[int, str]:
+    table = survey(stack, None, linked)
+    return dict(zip(table["cell"].tolist(), table["neighbours"], strict=True))
+
+
+def test_neighbours_touch_or_lie_behind_a_line_of_no_cell():
+    plane = np.array([[1, 0, 2, 0, 0, 3, 0, 0, 0, 4], [1, 5, 5, 0, 0, 0, 0, 0, 0, 4]])
+    assert touching(plane[np.newaxis], False) == {1: "2 5", 2: "1 3 5", 3: "2", 4: "", 5: "1 2"}
+
+
+def test_linked_cells_have_neighbours_in_the_slices_beside_them():
+    assert touching(STACK, True) == {3: "7", 7: "3"}
+    assert touching(STACK, False) == {3: "", 7: ""}
+    gap = np.array([[[1]], [[0]], [[2]]])
+    assert touching(SparseStack.of(gap), True) == {1: "", 2: ""}
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_tiles_of_large_slices_give_the_same_table(linked, monkeypatch):
+    stack = np.random.default_rng(4).integers(0, 60, (4, 23, 31)).astype(np.int32)
+    whole = survey(stack, (2.0, "nanometer"), linked)
+    monkeypatch.setattr(cell_table, "_TILE_PX", 7)
+    monkeypatch.setattr(cell_table, "_PENDING", 5)
+    for source in (stack, volume_of(stack), SparseStack.of(stack)):
+        tiled = survey(source, (2.0, "nanometer"), linked)
+        assert {k: v.tolist() for k, v in tiled.items()} == {k: v.tolist() for k, v in whole.items()}
+
+
+def test_pairs_of_neighbours_are_listed_once():
+    assert contacts_in(np.array([[2, 1], [1, 2], [2, 1]])).tolist() == [[1, 2]]
+    assert contacts_in(np.array([[7]])).tolist() == []
+
+
+def test_what_holds_no_numbers_of_cells_is_refused(tmp_path):
+    with pytest.raises(UserError, match="float32 values; numbers of cells are needed"):
+        save_table(np.zeros((1, 2, 2), np.float32), tmp_path / "cells.csv", None, True)
+    with pytest.raises(UserError, match="18446744073709551615, which is too high"):
+        save_table(np.full((1, 2, 2), 2**64 - 1, np.uint64), tmp_path / "cells.csv", None, True)
+    assert not list(tmp_path.glob("*.csv"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import tifffile
@@ -33,7 +34,7 @@ def stated_place(file: tifffile.TiffFile, name: str) -> tuple[Voxel | None, Poin
     except DamagedRecord:
         return None, None, ("no size of a voxel is known, since its record of emseg-napari is damaged",)
     voxel, notes = _voxel(file, record)
-    return voxel, recorded_origin(record, voxel) if record else None, notes
+    return voxel, recorded_origin(record, voxel) if record else _imagej_origin(file, voxel), notes
 
 
 def _voxel(file: tifffile.TiffFile, record: Mapping[str, Any]) -> Stated:
@@ -66,6 +67,17 @@ def _imagej_voxel(file: tifffile.TiffFile, metadata: Mapping[str, Any]) -> State
         return None, not_stated("yx")
     units = [metadata.get("zunit", unit), metadata.get("yunit", unit), unit]
     return stated_voxel([spacing, *pixel], units)
+
+
+def _imagej_origin(file: tifffile.TiffFile, voxel: Voxel | None) -> Point | None:
+    """Return the centre of the first voxel: ImageJ states how many voxels the origin lies behind it."""
+    told = file.imagej_metadata or {}
+    behind = [told.get(f"{axis}origin", 0) for axis in "zyx"]
+    if not any(behind) or not all(isinstance(one, int | float) and isfinite(one) for one in behind):
+        return None
+    size = voxel.size if voxel else (1.0, 1.0, 1.0)
+    z, y, x = (0.0 - one * length for one, length in zip(behind, size, strict=True))
+    return z, y, x
 
 
 def _of_tags(file: tifffile.TiffFile) -> Stated:
