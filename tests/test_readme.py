@@ -11,7 +11,6 @@ import pytest
 from typer.main import get_command
 
 from emseg_napari.cli import app
-from helpers.pages import COMING
 from helpers.paths import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text("utf-8")
@@ -116,9 +115,8 @@ def test_every_page_of_docs_can_be_reached_from_the_readme():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_of_a_page_exist_with_their_options(page):
     for command, flags in commands(page):
-        if command not in COMING - set(OPTIONS):
-            assert command in OPTIONS
-            assert flags - OPTIONS[command] == set(), command
+        assert command in OPTIONS
+        assert flags - OPTIONS[command] == set(), command
 
 
 def test_the_page_of_the_command_line_describes_every_command():

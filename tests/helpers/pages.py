@@ -9,8 +9,6 @@ from helpers.paths import CHECKOUT
 
 DOCS = CHECKOUT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-# Commands that other branches bring along, of which pages speak already.
-COMING = {"model"}
 _FENCED = re.compile(r"^( *)```(\w+)\n([\s\S]*?)^\1```", re.MULTILINE)
 
 
