@@ -92,7 +92,8 @@ def with_head(model: keras.Model, head: Head) -> keras.Model:
     elif head.activation == "softmax":
         value = layers.Softmax(name=next(names))(value)
     chosen = layers.Conv2D(1, 1, trainable=False, name=next(names))
-    network = keras.Model(model.inputs[0], chosen(value))
+    within = layers.ReLU(max_value=1.0, name=next(names))  # as the head of an ONNX network
+    network = keras.Model(model.inputs[0], within(chosen(value)))
     kernel = np.zeros((1, 1, model.outputs[0].shape[-1], 1), np.float32)
     kernel[0, 0, head.channel] = -1 if head.inverted else 1
     chosen.set_weights([kernel, np.array([float(head.inverted)], np.float32)])

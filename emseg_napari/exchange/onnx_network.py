@@ -135,7 +135,7 @@ def tried(
     name : str
         What the user calls it.
     image : numpy.ndarray
-        float32 (y, x), as the network would see it, at least 512 x 512.
+        float32 (y, x), as the network would see it; its sides are at least 512 and multiples of 256.
     layout : str, optional
         Of its input, if that is known.
     step_px : int
@@ -151,13 +151,16 @@ def tried(
         for grid_px in [px for px in GRIDS_PX if px % step_px == 0]:
             part = image[:grid_px, : 2 * grid_px]
             try:
-                found = session.run(None, {session.get_inputs()[0].name: shaped(part, given)})[0]
+                found, whole = (
+                    session.run(None, {session.get_inputs()[0].name: shaped(one, given)})[0]
+                    for one in (part, image)
+                )
             except Exception as error:  # another size, or another layout
                 reason = reason or _first_line(error)
                 continue
             if made := _layout_of(found.shape, part.shape):
                 channels = found.shape[made.index("c")] if "c" in made else 1
-                return Trial(given, made, channels, grid_px, float(found.min()), float(found.max()))
+                return Trial(given, made, channels, grid_px, float(whole.min()), float(whole.max()))
             reason = f"an image of {part.shape} pixels becomes {found.shape}"
     raise UserError(
         f"{name} does not map images of any size to images of the same size ({reason}); export it with free "

@@ -290,7 +290,7 @@ def _encoded(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarra
     least, most = min(255, np.floor(threshold * 255) + 1), max(0, np.ceil(threshold * 255) - 1)
     # Products, since choosing by a mask that changes from pixel to pixel takes twenty times as long.
     at_least, at_most = boundary * np.uint8(least), np.maximum(boundary * np.uint8(255), np.uint8(most))
-    amounts = np.clip(np.rint(probability * 255).astype(np.uint8), at_least, at_most)
+    amounts = np.clip(np.rint(np.clip(probability, 0, 1) * 255).astype(np.uint8), at_least, at_most)
     return amounts if kind == "probability" else complement(amounts)
 
 

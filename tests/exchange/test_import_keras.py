@@ -111,6 +111,28 @@ def test_a_network_that_gives_no_probability_is_asked_about(tmp_path, saved):
     assert raised.value.names == ("activation",)
 
 
+def linear(middle: float, gain: float) -> keras.Model:
+    """A network that gives grey values, scaled."""
+    image = layers.Input((None, None, 1))
+    model = keras.Model(image, layers.Conv2D(1, 1)(image))
+    model.set_weights([np.full((1, 1, 1, 1), gain), np.array([middle])])
+    return model
+
+
+def test_whether_a_network_gives_probabilities_is_seen_on_a_whole_image(tmp_path, saved):
+    file = saved(linear(0.5, 0.2))  # of the standardised phantom's first pixels within 0 and 1
+    with pytest.raises(Unanswered, match="what makes probabilities of its output"):
+        import_network(file, tmp_path / "run", Answers(normalisation="standard", channel_is="boundary"))
+
+
+@pytest.mark.parametrize("meaning", ["boundary", "interior"])
+def test_predictions_stay_within_0_and_1(tmp_path, saved, meaning):
+    answers = Answers(normalisation="fixed:127:127", channel_is=meaning)
+    run = import_network(saved(linear(0.5, 0.4)), tmp_path / "run", answers)
+    found = predict(np.array([[-5000.0, 5000.0] * 8] * 16, np.float32), run, PLAIN)
+    assert (found.min(), found.max()) == (0, 1)
+
+
 @pytest.mark.parametrize("module", ["keras.layers", "keras.src.layers.core.lambda_layer", "os"])
 def test_layers_that_could_run_code_are_refused_before_anything_is_built(tmp_path, saved, module):
     file, ran = saved(another_network()), tmp_path / "ran"

@@ -185,6 +185,12 @@ def test_values_are_parted_at_the_threshold_as_the_probability_is(threshold):
     np.testing.assert_array_equal(labels, np.where(probability >= threshold, 0, 255))
 
 
+def test_values_beyond_0_and_1_are_written_as_the_nearest():
+    beyond = np.array([[-0.13, 1.15]], np.float32)
+    np.testing.assert_array_equal(encoded(beyond, "probability", 0.5), [[0, 255]])
+    np.testing.assert_array_equal(encoded(beyond, "interior", 0.5), [[255, 0]])
+
+
 @pytest.mark.parametrize("kind", ["labels", "interior"])
 def test_labels_and_interior_are_written_when_asked_for(run, image, tmp_path, kind):
     predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST, kind=kind))
