@@ -79,7 +79,7 @@ def checked(content: bytes, name: str) -> onnx.ModelProto:
         graph = model.graph
     except Exception:  # of protobuf, which has several
         raise UserError(f"{name} is damaged (no ONNX file); get it again.") from None
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(graph)):
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model)):
         raise UserError(
             f"{name} has its weights in a second file, which is not read; save it as one file "
             "(onnx.save with save_as_external_data=False)."
@@ -100,15 +100,14 @@ def checked(content: bytes, name: str) -> onnx.ModelProto:
     return model
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield all constants of a graph and of those within it."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from attribute.tensors
-            if attribute.HasField("t"):
-                yield attribute.t
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+def _tensors(part: Any) -> Iterator[onnx.TensorProto]:
+    """Yield all constants of a network, wherever they are: sparse ones, and those of functions, too."""
+    if isinstance(part, onnx.TensorProto):
+        yield part
+        return
+    for field, value in part.ListFields():
+        if field.message_type is not None:
+            for inner in [value] if hasattr(value, "ListFields") else value:
                 yield from _tensors(inner)
 
 

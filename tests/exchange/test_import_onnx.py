@@ -188,6 +188,34 @@ def test_weights_in_a_second_file_are_refused(tmp_path):
         import_network(tmp_path / "net.onnx", tmp_path / "run")
 
 
+def sparse_in(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> None:
+    indices = numpy_helper.from_array(np.zeros(1, np.int64))
+    graph.sparse_initializer.append(helper.make_sparse_tensor(tensor, indices, [1]))
+
+
+def sparse_in_node(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> None:
+    indices = numpy_helper.from_array(np.zeros(1, np.int64))
+    value = helper.make_sparse_tensor(tensor, indices, [1])
+    graph.node.append(helper.make_node("Constant", [], ["c"], sparse_value=value))
+
+
+@pytest.mark.parametrize("place", [sparse_in, sparse_in_node, "function"])
+def test_sparse_weights_and_functions_in_a_second_file_are_refused(tmp_path, place):
+    model = onnx.load_model_from_string(two_channels())
+    tensor = onnx.TensorProto(name="t", data_type=TensorProto.FLOAT, dims=[1])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="secret")
+    if place == "function":
+        node = helper.make_node("Constant", [], ["c"], value=tensor)
+        opsets = [helper.make_opsetid("", 13)]
+        model.functions.append(helper.make_function("own", "f", [], ["c"], [node], opsets))
+    else:
+        place(model.graph, tensor)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="weights in a second file"):
+        import_network(tmp_path / "net.onnx", tmp_path / "run")
+
+
 def test_a_network_of_two_inputs_is_refused(tmp_path):
     sides = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, None, None]) for n in ("a", "b", "c")]
     graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["c"])], "g", sides[:2], sides[2:])
