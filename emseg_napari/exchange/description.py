@@ -5,6 +5,8 @@ Field by field after https://bioimage-io.github.io/spec-bioimage-io (model descr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -185,12 +187,34 @@ def _loaded(files: PackageFiles) -> dict[str, Any]:
     try:
         if len(files.description) > _MOST_BYTES:
             raise ValueError("too long")
-        found = yaml.safe_load(files.description)
+        loader = yaml.SafeLoader(files.description)
+        node = loader.get_single_node()
+        if node is None or not _stays_short(node):
+            raise ValueError("too long")
+        found = loader.construct_document(node)
     except (ValueError, RecursionError, yaml.YAMLError):
         found = None
     if not isinstance(found, dict):
         raise UserError(f"{files.path.name} has a damaged description (no YAML text); get the package again.")
     return found
+
+
+def _stays_short(node: yaml.Node) -> bool:
+    """Return whether a description stays short with all parts in the places of YAML's aliases."""
+    return all(total <= _MOST_BYTES for total in accumulate(map(_length, _parts(node))))
+
+
+def _parts(part: Any) -> Iterator[Any]:
+    """Yield a node and those within it, again and again those that aliases repeat."""
+    yield part
+    if isinstance(part, yaml.CollectionNode):
+        for inner in part.value:
+            for one in inner if isinstance(inner, tuple) else (inner,):
+                yield from _parts(one)
+
+
+def _length(part: Any) -> int:
+    return 1 + len(part.value) if isinstance(part, yaml.ScalarNode) else 1
 
 
 def _refuse_other_networks(description: Description, name: str) -> None:

@@ -144,6 +144,17 @@ def test_a_description_that_is_no_yaml_is_a_sentence_and_runs_nothing(tmp_path, 
         read_source(zipped(tmp_path / "a.zip", **{"rdf.yaml": text}))
 
 
+def bomb(levels: int) -> str:
+    """Text of a part that becomes twice as long with each level."""
+    return "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, levels))
+
+
+@pytest.mark.parametrize("text", ["a0: &a0 [x]\n" + bomb(60), "a: &a [*a]", "a: &a\n  <<: [*a]\n"])
+def test_a_description_that_becomes_very_long_by_repetition_is_refused(tmp_path, text):
+    with pytest.raises(UserError, match="damaged description"):
+        read_source(zipped(tmp_path / "a.zip", **{"rdf.yaml": text}))
+
+
 def test_a_zip_file_without_a_description_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match=r"is not a bioimage\.io package"):
         read_source(zipped(tmp_path / "a.zip", a="b"))
