@@ -17,6 +17,7 @@ from emseg_napari.core.jobs import JobContext, Message, Progress, UserError
 from emseg_napari.core.owned_output import replacing_folder
 from emseg_napari.core.text import counted
 from emseg_napari.exchange.answers import Answers, Known
+from emseg_napari.exchange.halo import halo_needed
 from emseg_napari.exchange.onnx_network import Head, Trial, checked, loaded, tried, with_head
 from emseg_napari.exchange.package_files import KERAS_FILE
 from emseg_napari.exchange.source import OwnPackage, Source, read_source
@@ -106,12 +107,14 @@ def _write_foreign(source: Source, answers: Answers, folder: Path, context: JobC
     if source.outputs > 1:
         context.report(Message(f"{name} gives {source.outputs} images; the first is used."))
     assert known.normalisation is not None
+    grid_px, session = network.trial.grid_px, loaded(network.onnx, name)
+    halo_px = halo_needed(session, name, _trial_image(known), grid_px, source.imported.halo_px)
     imported = source.imported.model_copy(
         update={
             "weights": "onnx" if network.keras is None else "keras_v3",
             "answers": answers.given,
-            "grid_px": network.trial.grid_px,
-            "halo_px": -(-source.imported.halo_px // network.trial.grid_px) * network.trial.grid_px,
+            "grid_px": grid_px,
+            "halo_px": halo_px,
             "why_no_training": network.why_no_training,
             "pixel_nm": answers.pixel_nm or source.imported.pixel_nm,
         }

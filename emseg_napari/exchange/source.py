@@ -21,6 +21,7 @@ from emseg_napari.exchange.description import (
     Tensor,
     read_description,
 )
+from emseg_napari.exchange.halo import MOST_PX
 from emseg_napari.exchange.median import without_median
 from emseg_napari.exchange.onnx_network import checked
 from emseg_napari.exchange.package_files import DESCRIPTIONS, OWN_FILES, PackageFiles
@@ -30,7 +31,6 @@ FILES = (".keras", ".onnx", ".zip")
 _OF_TORCH = (".pt", ".pth", ".ckpt", ".safetensors", ".torchscript")
 _OF_OLD_KERAS = (".h5", ".hdf5", ".pb")
 _HALO_PX = 96
-_MOST_HALO_PX = 512
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _about(files: PackageFiles, description: Description, weights: str) -> Impor
         authors=[author.name for author in description.authors],
         cite=[work.words for work in description.cite],
         weights=weights,
-        halo_px=min(halo, _MOST_HALO_PX) or _HALO_PX,
+        halo_px=min(halo, MOST_PX) or _HALO_PX,
         pixel_nm=_pixel_nm(sides[0]),
     )
 

@@ -135,6 +135,44 @@ def test_slices_of_any_size_are_predicted_in_tiles_without_seams(tmp_path):
     np.testing.assert_allclose(whole, tiled, atol=1e-5)
 
 
+def dilated(px: int) -> bytes:
+    """A network that looks at pixels in such a distance."""
+    conv = helper.make_node("Conv", ["x", "w"], ["a"], dilations=[px] * 2, pads=[px] * 4)
+    x, y = (
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 1, f"{n}h", f"{n}w"]) for n in ("x", "y")
+    )
+    weights = numpy_helper.from_array(np.full((1, 1, 3, 3), 0.3, np.float32), "w")
+    graph = helper.make_graph([conv, helper.make_node("Sigmoid", ["a"], ["y"])], "g", [x], [y], [weights])
+    opset = [helper.make_opsetid("", 13)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+@pytest.mark.parametrize(("px", "halo_px"), [(90, 96), (150, 192), (500, 512)])
+def test_a_network_that_looks_further_gets_a_wider_halo(tmp_path, px, halo_px):
+    stack = np.tile(phantom()[0][:1], (1, 1, 3))
+    (tmp_path / "net.onnx").write_bytes(dilated(px))
+    answers = Answers(normalisation="fixed:127:50", channel_is="boundary")
+    run = import_network(tmp_path / "net.onnx", tmp_path / "run", answers)
+    assert run.record.imported.halo_px == halo_px
+    whole, tiled = (predict(stack, run, PLAIN.model_copy(update={"tile_px": px})) for px in (8192, 64))
+    np.testing.assert_allclose(whole, tiled, atol=1e-5)
+
+
+def test_a_network_that_looks_further_than_its_package_says_gets_a_wider_halo(tmp_path, image):
+    file = package(tmp_path / "a.zip", two_channels(), image, [STANDARD])
+    assert import_network(file, tmp_path / "one").record.imported.halo_px == 16
+    file = package(tmp_path / "b.zip", dilated(150), image, [STANDARD], names=("boundary",))
+    assert import_network(file, tmp_path / "two").record.imported.halo_px == 256
+
+
+def test_a_network_that_looks_too_far_for_tiles_is_refused(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(dilated(600))
+    answers = Answers(normalisation="standard", channel_is="boundary")
+    with pytest.raises(UserError, match="looks further than 512 pixels"):
+        import_network(tmp_path / "net.onnx", tmp_path / "run", answers)
+    assert not (tmp_path / "run").exists()
+
+
 def test_no_training_starts_from_weights_for_prediction_only(tmp_path, image):
     run = import_network(package(tmp_path / "a.zip", two_channels(), image, [STANDARD]), tmp_path / "run")
     with pytest.raises(
