@@ -140,7 +140,7 @@ def import_file(
         with _working() as context:
             run = import_network(file, output, answers, context)
     except Unanswered as error:
-        options = ", ".join(_OPTIONS[name] for name in error.names)
+        options = ", ".join(_OPTIONS[name] for name in error.unanswered)
         raise UserError(f"{str(error).rstrip('.')}; say it with {options}.") from None
     imported = run.record.imported
     assert imported is not None

@@ -27,11 +27,15 @@ class UserError(Exception):
     settings : tuple of str
         Fields of settings that the sentence names by their titles, also an attribute. The command line adds
         its options to them, and the window where they are.
+    unanswered : tuple of str
+        Names of what the user must be asked for, also an attribute.
     """
 
-    def __init__(self, sentence: str, settings: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, sentence: str, settings: tuple[str, ...] = (), unanswered: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(sentence)
-        self.settings = settings
+        self.settings, self.unanswered = settings, unanswered
 
 
 class Cancelled(Exception):
@@ -222,7 +226,7 @@ class Failed(Event):
         True if the user asked for it.
     details : str
         Traceback for a bug report, empty for the user's own mistakes.
-    settings : tuple of str
+    settings, unanswered : tuple of str
         As of `UserError`.
     """
 
@@ -230,6 +234,7 @@ class Failed(Event):
     cancelled: bool = False
     details: str = ""
     settings: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class _Engine:
         except Cancelled:
             return Failed("Cancelled.", cancelled=True)
         except UserError as error:
-            return Failed(str(error), settings=error.settings)
+            return Failed(str(error), settings=error.settings, unanswered=error.unanswered)
         except MemoryError:
             return Failed(
                 "Out of memory; use a smaller batch, smaller patches or fewer slices.", details=_trace()

@@ -34,18 +34,7 @@ _NEAR = 0.01  # to which the test output of a package is given again
 
 
 class Unanswered(UserError):
-    """Something must be known of a network that its file does not say.
-
-    Parameters
-    ----------
-    sentence : str
-    names : tuple of str
-        Of the `Answers` that are missing, also an attribute.
-    """
-
-    def __init__(self, sentence: str, names: tuple[str, ...]) -> None:
-        super().__init__(sentence)
-        self.names = names
+    """Something must be known of a network that its file does not say: the `Answers` that are missing."""
 
 
 def import_network(
@@ -232,7 +221,7 @@ def _unanswered(name: str, missing: list[str], trial: Trial) -> Unanswered:
     return Unanswered(
         f"{name} does not say what must be known of it (it gives {counted(trial.channels, 'channel')}, with "
         f"values from {trial.lowest:.2g} to {trial.highest:.2g}): {asked}.",
-        tuple(missing),
+        unanswered=tuple(missing),
     )
 
 

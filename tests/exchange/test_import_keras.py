@@ -108,7 +108,7 @@ def test_a_network_that_gives_no_probability_is_asked_about(tmp_path, saved):
     file = saved(keras.Model(image, layers.Conv2D(1, 3, padding="same")(layers.Rescaling(50.0)(image))))
     with pytest.raises(Unanswered, match="what makes probabilities of its output") as raised:
         import_network(file, tmp_path / "run", Answers(normalisation="standard", channel_is="boundary"))
-    assert raised.value.names == ("activation",)
+    assert raised.value.unanswered == ("activation",)
 
 
 def linear(middle: float, gain: float) -> keras.Model:

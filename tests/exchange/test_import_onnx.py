@@ -98,7 +98,7 @@ def test_what_names_do_not_tell_is_asked_and_remembered(tmp_path, image):
     file = package(tmp_path / "a.zip", two_channels(), image, [STANDARD], names=("c0", "c1"))
     with pytest.raises(Unanswered, match="which channel of its output is meant; whether that is") as raised:
         import_network(file, tmp_path / "run")
-    assert raised.value.names == ("channel", "channel_is")
+    assert raised.value.unanswered == ("channel", "channel_is")
     assert not (tmp_path / "run").exists()
     run = import_network(file, tmp_path / "run", Answers(channel=1, channel_is="interior"))
     assert run.record.imported.answers == {"channel": "1", "channel_is": "interior"}
@@ -110,7 +110,7 @@ def test_of_an_onnx_file_all_is_asked_at_once(tmp_path, image):
     (tmp_path / "net.onnx").write_bytes(two_channels(probability=False))
     with pytest.raises(Unanswered) as raised:
         import_network(tmp_path / "net.onnx", tmp_path / "run")
-    assert raised.value.names == ("normalisation", "channel", "channel_is", "activation")
+    assert raised.value.unanswered == ("normalisation", "channel", "channel_is", "activation")
     answers = Answers(normalisation="range:1:99", channel=1, channel_is="boundary", activation="sigmoid")
     run = import_network(tmp_path / "net.onnx", tmp_path / "run", answers)
     expected = sigmoid(outputs_of(two_channels(probability=False), normalised(image, RANGE))[1])

@@ -30,8 +30,11 @@ class NetworkImport:
     def __init__(self, step: StepWidget) -> None:
         self._step, self._job = step, EngineJob(step)
         self._done: Callable[[Path], None] = lambda folder: None
-        self._folder = Path()
+        self._path, self._folder = Path(), Path()
+        self._answers = Answers()
+        self._missing: Failed | None = None  # the end of an import for want of answers
         self._job.event.connect(self._follow)
+        self._job.ended.connect(self._ask_more)  # not before: until then no other import starts
 
     def start(self, path: Path, done: Callable[[Path], None]) -> None:
         """Import a file, and call `done` with its run folder; a sentence if that is not possible."""
@@ -44,20 +47,40 @@ class NetworkImport:
         )
 
     def _ask(self, path: Path, source: Source | OwnPackage) -> None:
-        answers: Answers | None = Answers()
+        self._path, self._answers = path, Answers()
         if isinstance(source, Source) and source.known.missing:
-            answers = ask_answers(self._step, source)
+            about = f"{source.imported.title}: what its authors say elsewhere is kept with the run."
+            self._answer(about, (*source.known.missing, *([] if source.known.activation else ["activation"])))
+        else:
+            self._import()
+
+    def _ask_more(self) -> None:
+        """Ask what only a trial of the network shows to be missing."""
+        failed, self._missing = self._missing, None
+        if failed is not None:
+            self._answer(failed.text, failed.unanswered)
+
+    def _answer(self, about: str, names: tuple[str, ...]) -> None:
+        """Ask, and import with the answers."""
+        answers = ask_answers(self._step, self._path.name, about, names)
         if answers is None:
-            self._step.say(f"{path.name} was not imported.")
+            self._step.say(f"{self._path.name} was not imported.")
             return
+        self._answers = Answers(**(self._answers.model_dump() | answers.model_dump(exclude_none=True)))
+        self._import()
+
+    def _import(self) -> None:
+        path = self._path
         name = f"{path.stem or path.name}-imported-{time.strftime('%Y%m%d-%H%M%S')}"
         self._folder = self._step.workspace.runs_folder / name
-        given = {"path": path, "folder": self._folder, "answers": answers}
+        given = {"path": path, "folder": self._folder, "answers": self._answers}
         self._job.start("import_network", f"Importing {path.name}", lambda: given)
 
     def _follow(self, event: Event) -> None:
         if isinstance(event, Progress):
             self._step.say(f"Importing a network: {event.text}...")
+        elif isinstance(event, Failed) and event.unanswered:
+            self._missing = event
         elif isinstance(event, Failed) and not event.cancelled:
             self._step.complain(event.text)
         elif isinstance(event, Finished):
@@ -70,19 +93,23 @@ class AnswersDialog(QDialog):
     Parameters
     ----------
     parent : QWidget
-    source : Source
+    file : str
+        Its name.
+    about : str
+        Stands above the questions.
+    names : tuple of str
+        Of the `Answers` to ask for.
     """
 
-    def __init__(self, parent: QWidget, source: Source) -> None:
+    def __init__(self, parent: QWidget, file: str, about: str, names: tuple[str, ...]) -> None:
         super().__init__(parent)
-        self.setWindowTitle(f"What {source.imported.file} does not say")
+        self.setWindowTitle(f"What {file} does not say")
         form = QFormLayout(self)
-        about = QLabel(f"{source.imported.title}: what its authors say elsewhere is kept with the run.")
-        about.setWordWrap(True)
-        form.addRow(about)
-        asked = [*source.known.missing, *([] if source.known.activation else ["activation"])]
+        self.about = QLabel(about)
+        self.about.setWordWrap(True)
+        form.addRow(self.about)
         self.fields: dict[str, Any] = {}
-        for name in asked:
+        for name in names:
             title, self.fields[name] = _FIELDS[name]()
             form.addRow(title, self.fields[name])
         buttons = QDialogButtonBox(
@@ -101,9 +128,9 @@ class AnswersDialog(QDialog):
         return Answers(**given)
 
 
-def ask_answers(parent: QWidget, source: Source) -> Answers | None:
-    """Ask what the file of a network does not say; None if the user gives up."""
-    dialog = AnswersDialog(parent, source)
+def ask_answers(parent: QWidget, file: str, about: str, names: tuple[str, ...]) -> Answers | None:
+    """Ask what the file of a network does not say, see `AnswersDialog`; None if the user gives up."""
+    dialog = AnswersDialog(parent, file, about, names)
     return dialog.answers if dialog.exec() == QDialog.DialogCode.Accepted else None
 
 

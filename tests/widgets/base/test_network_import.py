@@ -3,6 +3,7 @@
 import numpy as np
 from qtpy.QtWidgets import QDialog, QFileDialog
 
+from emseg_napari.exchange.answers import Answers
 from emseg_napari.models.run import open_run
 from emseg_napari.widgets.base import network_import
 from emseg_napari.widgets.base.network_import import AnswersDialog
@@ -49,6 +50,36 @@ def test_what_a_file_does_not_say_is_asked(qtbot, dock, tmp_path, monkeypatch):
         "interior",
         "standard",
     )
+
+
+def test_what_only_a_trial_shows_is_asked_then(qtbot, dock, tmp_path, monkeypatch):
+    file = package(tmp_path / "net.zip", two_channels(probability=False), IMAGE, STEPS)
+    asked, given = [], ["none", "sigmoid"]
+
+    def answer(dialog):
+        asked.append((list(dialog.fields), dialog.about.text()))
+        dialog.fields["activation"].setCurrentText(given.pop(0))
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(AnswersDialog, "exec", answer)
+    choose_file(dock, monkeypatch, file)
+    wait_for(qtbot, lambda: dock.workspace.run is not None)
+    assert [fields for fields, _ in asked] == [["activation"]] * 2
+    assert "what makes probabilities of its output" in asked[0][1]
+    assert open_run(dock.workspace.run).record.imported.answers == {"activation": "sigmoid"}
+
+
+def test_earlier_answers_stay_when_more_is_asked(qtbot, dock, tmp_path, monkeypatch):
+    (tmp_path / "net.onnx").write_bytes(two_channels(probability=False))
+    answers = [
+        Answers(normalisation="standard", channel=1, channel_is="interior"),
+        Answers(activation="softmax"),
+    ]
+    monkeypatch.setattr(network_import, "ask_answers", lambda *_: answers.pop(0))
+    choose_file(dock, monkeypatch, tmp_path / "net.onnx")
+    wait_for(qtbot, lambda: dock.workspace.run is not None)
+    found = open_run(dock.workspace.run).record.imported.answers
+    assert (found["channel"], found["activation"]) == ("1", "softmax")
 
 
 def test_who_does_not_answer_imports_nothing(qtbot, dock, tmp_path, monkeypatch):
