@@ -27,15 +27,12 @@ class UserError(Exception):
     settings : tuple of str
         Fields of settings that the sentence names by their titles, also an attribute. The command line adds
         its options to them, and the window where they are.
-    unanswered : tuple of str
-        Names of what the user must be asked for, also an attribute.
     """
 
-    def __init__(
-        self, sentence: str, settings: tuple[str, ...] = (), unanswered: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, sentence: str, settings: tuple[str, ...] = ()) -> None:
         super().__init__(sentence)
-        self.settings, self.unanswered = settings, unanswered
+        self.settings = settings
+        self.unanswered: tuple[str, ...] = ()  # names of what the user must be asked for
 
 
 class Cancelled(Exception):

@@ -34,7 +34,18 @@ _NEAR = 0.01  # to which the test output of a package is given again
 
 
 class Unanswered(UserError):
-    """Something must be known of a network that its file does not say: the `Answers` that are missing."""
+    """Something must be known of a network that its file does not say.
+
+    Parameters
+    ----------
+    sentence : str
+    unanswered : tuple of str
+        Names of the `Answers` that are missing, also an attribute.
+    """
+
+    def __init__(self, sentence: str, unanswered: tuple[str, ...]) -> None:
+        super().__init__(sentence)
+        self.unanswered = unanswered
 
 
 def import_network(
@@ -221,7 +232,7 @@ def _unanswered(name: str, missing: list[str], trial: Trial) -> Unanswered:
     return Unanswered(
         f"{name} does not say what must be known of it (it gives {counted(trial.channels, 'channel')}, with "
         f"values from {trial.lowest:.2g} to {trial.highest:.2g}): {asked}.",
-        unanswered=tuple(missing),
+        tuple(missing),
     )
 
 
