@@ -227,4 +227,4 @@ def test_a_zarr_that_is_not_complete_is_refused(desk: Desk) -> None:
     emseg("segment", probability, "--output", cells, "--size-px", 30)
     for output in (probability, cells):
         VolumeOutput(output).remove_slices([2])
-        desk.refuses(output, said="is not complete, 1 block is missing; resume it first")
+        desk.refuses(output, said="is not complete (1 block missing); resume it first")
