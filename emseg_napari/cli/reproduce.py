@@ -128,9 +128,7 @@ def _export_file(path: Path) -> Path:
 def _new(path: Location, keep: Path | None) -> Iterator[Path]:
     """Give where the output is made again: where it is kept, or in a folder that goes at the end."""
     if keep is not None:
-        if keep.exists():
-            raise UserError(f"{keep} is there already; choose a new name for --output.")
-        _check_kind(path, keep)
+        _check_place(path, keep)
         yield keep
         return
     folder = files.beside(path.resolve() if isinstance(path, Path) else Path.cwd() / path.name)
@@ -141,8 +139,12 @@ def _new(path: Location, keep: Path | None) -> Iterator[Path]:
         files.remove(folder)
 
 
-def _check_kind(path: Location, keep: Path) -> None:
-    """Refuse a file to be kept as a folder, or the reverse."""
+def _check_place(path: Location, keep: Path) -> None:
+    """Refuse a place that is taken or in the output itself, and one of a file for a folder or the reverse."""
+    if keep.exists():
+        raise UserError(f"{keep} is there already; choose a new name for --output.")
+    if isinstance(path, Path) and keep.resolve().is_relative_to(path.resolve()):
+        raise UserError(f"{keep} lies in {path}, which would be changed; choose another --output.")
     is_file = isinstance(path, Path) and path.is_file()
     if is_file != (keep.suffix.lower() in TIFF_SUFFIXES):
         kind, advice = ("TIFF file", "that ends") if is_file else ("folder", "that does not end")
