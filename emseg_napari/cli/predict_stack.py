@@ -86,8 +86,8 @@ def _check_memory(image: Location, settings: PredictionSettings) -> None:
     if needed > free:
         raise UserError(
             f"{display_name(image)} takes about {needed / _GIB:.1f} GiB of memory to predict into a TIFF "
-            f"file, and {free / _GIB:.1f} GiB are free; let the name of --output end in .zarr, which takes "
-            "volumes of any size."
+            f"file, and {free / _GIB:.1f} GiB are free; let the name of --output end in .zarr, or with "
+            "--output-folder give --shards: OME-Zarr takes volumes of any size."
         )
 
 
