@@ -94,9 +94,9 @@ def predict(
 
 
 def _without(folder: Path | None, images: list[Location]) -> list[Location]:
-    """Leave out the output folder, which a pattern such as * gives, too, when a command is repeated."""
-    others = [one for one in images if folder is None or one != folder]
-    if len(others) < len(images):
+    """Leave out what is named twice, and the output folder, which a pattern such as * gives when repeated."""
+    others = list({one.absolute(): one for one in images if folder is None or one != folder}.values())
+    if folder in images:
         echo(f"note: {folder} is the output folder, so it is not predicted.", err=True)
     return others
 
