@@ -11,6 +11,7 @@ from pathlib import Path
 from platformdirs import user_cache_path, user_config_path
 
 from emseg_napari.annotation.session.recovery import recovery_folder
+from emseg_napari.core.files import try_writing
 from emseg_napari.core.user_folder import config_folder
 from emseg_napari.doctor.finding import Finding, note, problem
 
@@ -74,8 +75,7 @@ def _place(there: Path, names: list[str]) -> Finding:
     variables = ", ".join(_MOVED_BY[name] for name in names if name in _MOVED_BY)
     elsewhere = f"or name other folders in the environment: {variables}." if variables else "or use another."
     try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
+        try_writing(there)
     except OSError as error:
         return problem(
             names[0],
