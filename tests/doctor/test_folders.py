@@ -61,6 +61,11 @@ def test_the_file_that_is_tried_has_a_name_that_is_tried_once(home, monkeypatch)
     assert next(folders.findings()).state == "ok"
 
 
+def test_napari_opens_on_a_disk_with_little_room(home, monkeypatch):
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: SimpleNamespace(free=0.5e9))
+    assert {one.state for one in folders.of_napari()} == {"ok"}
+
+
 @pytest.mark.parametrize(("free_gb", "state"), [(0.5, "problem"), (3, "note"), (30, "ok")])
 def test_a_disk_with_little_room_is_said(home, monkeypatch, free_gb, state):
     monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: SimpleNamespace(free=free_gb * 1e9))
