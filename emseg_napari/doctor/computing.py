@@ -80,7 +80,7 @@ _PARTS = np.array(
 def findings() -> Iterator[Finding]:
     """Give how the engine starts, predicts and trains; after a failure nothing else is tried."""
     image, labels = phantom()
-    with Engine() as engine, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Engine() as engine:  # which ends before it is removed
         run = Path(folder) / "run"
         part = np.s_[:2, :_TRAINED_PX, :_TRAINED_PX]
         training = {"image": image[part], "labels": labels[part], "settings": _TRAINING, "folder": run}
