@@ -114,7 +114,7 @@ def _opengl(found: Probe) -> Finding:
     value = f"{facts['version']}, {facts['renderer']}"
     number = re.match(r"(\d+)\.(\d+)", facts["version"])
     if not number:
-        sentence = "This version cannot be compared with OpenGL 2.1, which napari needs; images may stay black."
+        sentence = "This version cannot be compared with OpenGL 2.1, which napari needs; images may be black."
         return note("OpenGL", value, sentence, _DRIVER)
     if (int(number[1]), int(number[2])) < (2, 1):
         return problem("OpenGL", value, "napari needs OpenGL 2.1 or later.", _DRIVER)
