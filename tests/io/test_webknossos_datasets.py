@@ -1,10 +1,12 @@
 """Datasets of webKnossos as its library writes them: layers, magnifications, a box in larger arrays."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from emseg_napari.core.jobs import UserError
@@ -61,6 +63,12 @@ def write(folder: Path, container: str = "zarr3", **scale: object) -> Path:
     return folder
 
 
+def state(dataset: Path, changed: Callable[[str], str]) -> None:
+    """Change the text of the description."""
+    file = dataset / "datasource-properties.json"
+    file.write_text(changed(file.read_text("utf-8")), "utf-8")
+
+
 @pytest.fixture(params=["zarr", "zarr3"])
 def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write(tmp_path / "brain", request.param)
@@ -109,6 +117,26 @@ def test_a_change_of_any_chunk_is_noticed(dataset):
     array = zarr.open_array(dataset / "color" / "1")
     array[0, 30, 30, 4] += 1
     assert is_changed(before, state_of(open_volume(dataset)))
+
+
+@pytest.mark.parametrize("inner", ["out.zarr", "out/o.zarr", "out", "slices"])
+def test_what_else_lies_in_a_dataset_is_opened_as_what_it_is(dataset, inner):
+    if inner == "slices":
+        (dataset / inner).mkdir()
+        for z, plane in enumerate(VALUES):
+            tifffile.imwrite(dataset / inner / f"s{z}.tif", plane)
+    else:
+        zarr.create_array(dataset / inner, data=VALUES, chunks=(5, 8, 8))
+    assert np.array_equal(open_volume(dataset / inner)[...], VALUES)
+
+
+def test_the_arrays_of_a_layer_may_lie_in_a_folder_of_another_name(dataset):
+    (dataset / "color").rename(dataset / "em")
+    state(dataset, lambda text: text.replace("./color/", "./em/"))
+    for path in (dataset, dataset / "color", dataset / "em/1", open_volume(dataset).source):
+        volume = open_volume(path)
+        assert np.array_equal(volume[...], VALUES)
+        assert volume.voxel.size == (40.0, 5.0, 4.0)
 
 
 def test_an_unknown_layer_is_answered_with_those_that_there_are(dataset):

@@ -121,12 +121,13 @@ def open_webknossos(root: Path, dataset: str = "", fills: bool = False, wanted: 
         kind = "labels" if wanted == "labels" else "image"
         meant = {name: layer for name, layer in layers.items() if layer.kind == kind} or layers
         dataset = choose({name: Dataset(one.size, one.dtype) for name, one in meant.items()}, root.name)
-    layer = layers.get(dataset.partition("/")[0])
-    found = [one for one in layer.magnifications if dataset in (layer.name, one.folder)] if layer else []
-    if layer is None or not found:
-        all_ = {name: Dataset(one.size, one.dtype) for name, one in layers.items()}
-        raise unknown_dataset(all_, dataset, root.name)
-    return _open(root, layer, found[0], fills)
+    for layer in layers.values():
+        for magnification in layer.magnifications:
+            if dataset in (layer.name, magnification.folder):
+                return _open(root, layer, magnification, fills)
+    raise unknown_dataset(
+        {name: Dataset(one.size, one.dtype) for name, one in layers.items()}, dataset, root.name
+    )
 
 
 def webknossos_levels(folder: Path, root: Path) -> list[Path]:
