@@ -157,6 +157,47 @@ def test_a_damaged_description_is_a_sentence(dataset, layers):
         open_volume(dataset)
 
 
+def changed(dataset: Path, change: Callable[[dict], None]) -> Path:
+    stated = json.loads((dataset / "datasource-properties.json").read_text("utf-8"))
+    change(stated)
+    state(dataset, lambda _: json.dumps(stated))
+    return dataset
+
+
+def test_a_magnification_of_nothing_is_a_sentence(dataset):
+    changed(dataset, lambda stated: stated["dataLayers"][0]["mags"][0].update(mag=[0, 0, 0]))
+    with pytest.raises(UserError, match=r"damaged datasource-properties.json"):
+        open_volume(dataset)
+
+
+@pytest.mark.parametrize("factor", [["a", None, 3], [0, 4, 4], [4, -4, 40], [float("nan"), 4, 4], 7])
+def test_a_size_of_voxels_that_is_none_is_said(dataset, factor):
+    changed(dataset, lambda stated: stated["scale"].update(factor=factor))
+    volume = open_volume(dataset)
+    assert volume.voxel is None
+    assert "no size of a voxel is known" in volume.description.sentence()
+
+
+def test_a_layer_without_any_magnification_does_not_hide_the_others(dataset):
+    changed(dataset, lambda stated: stated["dataLayers"][1].update(mags=[]))
+    assert np.array_equal(open_volume(dataset)[...], VALUES)
+    with pytest.raises(UserError, match=r"no dataset segmentation; it has color"):
+        open_volume(dataset / "segmentation")
+
+
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_an_array_outside_of_the_dataset_is_refused_and_the_others_are_opened(dataset, is_absolute):
+    other = dataset.parent / "other"
+    (dataset / "color" / "2-2-1").rename(other)
+    path = str(other) if is_absolute else "../other"
+    changed(dataset, lambda stated: stated["dataLayers"][0]["mags"][0].update(path=path))
+    assert [one.shape for one in open_levels(dataset)] == [SIZE]
+    changed(dataset, lambda stated: stated["dataLayers"][0]["mags"].pop(1))
+    with pytest.raises(UserError, match=r"color of brain lies outside of it.*; copy the dataset"):
+        open_volume(dataset)
+    assert np.array_equal(open_volume(dataset, labels=True)[...], IDS)
+
+
 def test_a_box_that_the_array_does_not_hold_is_refused(dataset):
     file = dataset / "datasource-properties.json"
     stated = json.loads(file.read_text("utf-8"))
