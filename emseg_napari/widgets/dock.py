@@ -145,7 +145,7 @@ class Dock(QWidget):
 
     def check_installation(self) -> None:
         """Show what `emseg doctor` says of this installation."""
-        self._check = self._check or InstallationCheck(self, self.workspace.runs_folder)
+        self._check = self._check or InstallationCheck(self, lambda: self.workspace.runs_folder)
         self._check.show()
         self._check.start()
 

@@ -135,3 +135,11 @@ def test_mistakes_with_tables_are_sentences(cells, tmp_path, monkeypatch):
         130,
         f"emseg: Stopped; {tmp_path / 't.csv'} was not written.\n",
     )
+
+
+def test_info_on_cells_with_their_image_describes_the_cells(cells, tmp_path):
+    write_stack(tmp_path / "em.tif", CELLS.astype(np.uint8), {}, EM)
+    words = "--output", tmp_path / "wk", "--to", "webknossos", "--image", tmp_path / "em.tif"
+    assert emseg("convert", cells, *words).exit_code == 0
+    assert json.loads(emseg("info", tmp_path / "wk", "--json").stdout)["dtype"] == "uint16"
+    assert json.loads(emseg("info", tmp_path / "wk/color", "--json").stdout)["dtype"] == "uint8"

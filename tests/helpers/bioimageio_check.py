@@ -4,34 +4,16 @@ In a process of its own, since it imports Keras. IMAGE is float32 (1, y, x, 1) i
 of weights predicts of it is written to OUTPUT, a .npz file. What bioimageio.core finds wrong is an error.
 """
 
-import __future__
-
-import inspect
 import os
-import re
 import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
-from bioimageio.spec._internal import io_packaging
-from bioimageio.spec.model import v0_4
-
-
-def serve_newer_pydantic() -> None:
-    """Let bioimageio.spec 0.5.12 work with pydantic 2.14, which takes no second argument in that place."""
-    for function in (io_packaging.package_file_descr_serializer, v0_4.package_weights):
-        source = inspect.getsource(function)
-        mended = re.sub(r"handler\(\s*value,\s*info,[^)]*\n\s*\)", "handler(value)", source)
-        flags = __future__.annotations.compiler_flag
-        space: dict[str, object] = {}
-        exec(compile(mended, "mended", "exec", flags=flags), function.__globals__, space)
-        function.__code__ = space[function.__name__].__code__
 
 
 def main() -> None:
     package, image, output = sys.argv[1:]
-    serve_newer_pydantic()
     from bioimageio.core import create_prediction_pipeline, test_model
     from bioimageio.core.digest_spec import create_sample_for_model
     from bioimageio.spec import load_model_description
