@@ -135,3 +135,19 @@ def test_mistakes_with_tables_are_sentences(cells, tmp_path, monkeypatch):
         130,
         f"emseg: Stopped; {tmp_path / 't.csv'} was not written.\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        ({"kind": "probability"}, "boundary probability"),
+        ({"kind": "interior"}, "interior probability"),
+        ({"kind": "labels", "convention": "isbi"}, "0 = boundary, 128 = unlabelled, 255 = interior"),
+        ({"kind": "labels", "convention": "napari"}, "0 = unlabelled, 1 = boundary, 2 = interior"),
+    ],
+)
+def test_there_is_no_table_of_what_the_record_says_are_no_cells(tmp_path, record, sentence):
+    write_stack(tmp_path / "made.tif", CELLS.astype(np.uint8), RECORD | {"convention": None} | record, EM)
+    result = emseg("table", tmp_path / "made.tif", "--output", tmp_path / "t.csv")
+    assert_sentence(result, f"made.tif holds {sentence}", "emseg segment")
+    assert not (tmp_path / "t.csv").exists()
