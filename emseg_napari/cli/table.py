@@ -70,6 +70,10 @@ def _check_target(output: Path) -> None:
     check_place(output)
     if output.suffix.lower() != ".csv":
         raise UserError(f"{output} is not the name of a table; let it end in .csv.")
+    from emseg_napari.segmentation.cell_table import is_table
+
+    if output.exists() and not is_table(output):
+        raise UserError(f"{output} exists and is no table of cells; choose another name, or remove it first.")
 
 
 def _check_record(name: str, record: Mapping[str, Any]) -> None:

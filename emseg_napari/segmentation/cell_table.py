@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.core.files import explained
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.core.meter import Meter
 from emseg_napari.core.owned_output import writing_file
@@ -309,6 +310,19 @@ def write_table(path: Path, table: Table) -> None:
         writer.writerow(f"{value:.12g}" if isinstance(value, np.floating) else value for value in row)
     with writing_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file begins as `write_table` writes it.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    start = ",".join(_COLUMNS[:4]).encode()
+    with explained(path, path, "read"), path.open("rb") as file:
+        return file.read(len(start)) == start
 
 
 def save_table(

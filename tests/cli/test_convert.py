@@ -120,6 +120,21 @@ def test_cells_of_an_unknown_origin_count_as_linked_unless_it_is_said(tmp_path):
     assert rows(tmp_path / "b.csv")[0]["neighbours"] == "2 6"
 
 
+def test_a_table_replaces_an_earlier_one_and_no_other_file(cells, tmp_path):
+    output = tmp_path / "t.csv"
+    for content in (b"name,price\napple,1\n", b"\xff\xfe\0", b""):
+        output.write_bytes(content)
+        assert_sentence(emseg("table", cells, "--output", output), "t.csv exists and is no table of cells")
+        assert output.read_bytes() == content
+    output.write_text("cell,first_slice,last_slice,slices\n")
+    assert emseg("table", cells, "--output", output).exit_code == 0
+    assert len(rows(output)) == 29
+    assert emseg("table", cells, "--output", output).exit_code == 0
+    output.unlink()
+    output.mkdir()
+    assert_sentence(emseg("table", cells, "--output", output), "t.csv")
+
+
 def test_mistakes_with_tables_are_sentences(cells, tmp_path, monkeypatch):
     assert_sentence(emseg("table", cells, "--output", tmp_path / "t.xlsx"), "let it end in .csv")
     assert_sentence(emseg("table", cells, "--output", tmp_path / "no" / "t.csv"), "make it first")
