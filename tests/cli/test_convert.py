@@ -166,3 +166,11 @@ def test_there_is_no_table_of_what_the_record_says_are_no_cells(tmp_path, record
     result = emseg("table", tmp_path / "made.tif", "--output", tmp_path / "t.csv")
     assert_sentence(result, f"made.tif holds {sentence}", "emseg segment")
     assert not (tmp_path / "t.csv").exists()
+
+
+def test_info_on_cells_with_their_image_describes_the_cells(cells, tmp_path):
+    write_stack(tmp_path / "em.tif", CELLS.astype(np.uint8), {}, EM)
+    words = "--output", tmp_path / "wk", "--to", "webknossos", "--image", tmp_path / "em.tif"
+    assert emseg("convert", cells, *words).exit_code == 0
+    assert json.loads(emseg("info", tmp_path / "wk", "--json").stdout)["dtype"] == "uint16"
+    assert json.loads(emseg("info", tmp_path / "wk/color", "--json").stdout)["dtype"] == "uint8"
