@@ -157,6 +157,16 @@ def test_what_was_imported_keeps_its_authors_licence_and_citations(trained):
         credits_of(run, [], "MIT", [])
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("stack.tif", "A package is a .zip file"), ("notes.zip", "is no bioimage.io package")]
+)
+def test_a_file_that_is_no_package_is_not_replaced_by_one(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(UserError, match=words):
+        exported(open_run("starter"), tmp_path / name)
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("network", ["trees", "ridge"])
 def test_what_is_no_network_is_not_exported(tmp_path, network):
     run = tiny_network_run(tmp_path / "run", network)
