@@ -176,9 +176,9 @@ def _normalisation(steps: list[Step], name: str) -> Normalisation:
         following = _step(step, name)
         if following.limits is not None:
             present = present.model_copy(update={"limits": following.limits})
-        elif following.method != "fixed":
+        elif following.method != "fixed" and present.span > 0:
             present = following  # what was shifted and scaled before makes no difference
-        elif present.method == "fixed":
+        elif present.method == following.method == "fixed":
             present = _fixed(present.middle + present.span * following.middle, present.span * following.span)
         else:
             raise _unknown(step, name)

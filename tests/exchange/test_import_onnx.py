@@ -94,6 +94,14 @@ def test_where_a_package_makes_labels_their_threshold_is_kept(tmp_path, image):
     assert import_network(file, tmp_path / "run").record.threshold == pytest.approx(0.7)  # of the boundary
 
 
+@pytest.mark.parametrize("last", [STANDARD, RANGE], ids=lambda step: step["id"])
+def test_a_normalisation_that_would_lose_an_inversion_is_refused(tmp_path, image, last):
+    inverting = {"id": "scale_linear", "kwargs": {"gain": -1.0, "offset": 255.0}}
+    file = package(tmp_path / "a.zip", two_channels(), image, [inverting, last])
+    with pytest.raises(UserError, match="cannot be repeated here"):
+        import_network(file, tmp_path / "run")
+
+
 def test_what_names_do_not_tell_is_asked_and_remembered(tmp_path, image):
     file = package(tmp_path / "a.zip", two_channels(), image, [STANDARD], names=("c0", "c1"))
     with pytest.raises(Unanswered, match="which channel of its output is meant; whether that is") as raised:
