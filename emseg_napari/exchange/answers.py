@@ -68,7 +68,7 @@ class Known:
     activation : str or None
         None if nothing is said, so that it may give probabilities.
     threshold : float or None
-        Of the boundary probability, if the network was meant to give labels.
+        Of the channel, if the network was meant to give labels.
     """
 
     normalisation: Normalisation | None = None
@@ -76,6 +76,13 @@ class Known:
     channel_is: Meaning | None = None
     activation: Activation | None = None
     threshold: float | None = None
+
+    @property
+    def boundary_threshold(self) -> float | None:
+        """The same of the boundary probability."""
+        if self.threshold is None or self.channel_is != "interior":
+            return self.threshold
+        return 1 - self.threshold
 
     @property
     def missing(self) -> list[str]:
@@ -148,8 +155,6 @@ def known_from(description: Description, name: str) -> Known:
     image, output = description.image, description.outputs[0]
     activation, threshold = _activation(output, name)
     channel, meaning = _channel(output)
-    if threshold is not None and meaning == "interior":
-        threshold = 1 - threshold
     return Known(_normalisation(image.preprocessing, name), channel, meaning, activation, threshold)
 
 

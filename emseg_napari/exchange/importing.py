@@ -124,7 +124,7 @@ def _write_foreign(source: Source, answers: Answers, folder: Path, context: JobC
         trained_slices=[],
         held_out_slices=[],
         label_counts={},
-        threshold=known.threshold or 0.5,
+        threshold=known.boundary_threshold or 0.5,
         finished=True,
         imported=imported,
     )

@@ -92,6 +92,9 @@ def test_where_a_package_makes_labels_their_threshold_is_kept(tmp_path, image):
     after = [{"id": "binarize", "kwargs": {"threshold": 0.3}}]
     file = package(tmp_path / "a.zip", two_channels(), image, [STANDARD], ("foreground", "x"), after)
     assert import_network(file, tmp_path / "run").record.threshold == pytest.approx(0.7)  # of the boundary
+    file = package(tmp_path / "b.zip", two_channels(), image, [STANDARD], ("c0", "c1"), after)
+    run = import_network(file, tmp_path / "other", Answers(channel=0, channel_is="interior"))
+    assert run.record.threshold == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("last", [STANDARD, RANGE], ids=lambda step: step["id"])
