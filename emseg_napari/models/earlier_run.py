@@ -118,7 +118,7 @@ def fitting_start(settings: TrainingSettings) -> Run | None:
     with _advice_for(settings.start):
         start = open_run(settings.start)
     check_start(start, settings.network, settings.start)
-    grid_px = start.record.imported.grid_px if start.record.imported else 1
+    grid_px = start.record.grid_px
     if settings.patch_px % grid_px:
         raise UserError(
             f"{settings.start} takes images whose sides are multiples of {grid_px} pixels, and patches have "
