@@ -64,3 +64,11 @@ def test_a_module_that_an_extra_brings_is_declared_in_that_extra():
     for module, extra, _ in calls:
         names = {normal(name) for name in packages_distributions()[module.partition(".")[0]]}
         assert names & (declared_distributions(extra) - declared_distributions())
+
+
+def test_every_extra_that_a_text_names_is_declared():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+    texts = [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")]
+    named = {name for path in texts for name in re.findall(r"emseg-napari\[(\w+)\]", path.read_text("utf-8"))}
+    assert named >= {"stores", "all"}
+    assert not named - project["optional-dependencies"].keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from glob import escape, glob
+from os.path import dirname
 
 from emseg_napari.models.run import installed_networks
 from emseg_napari.models.starter import STARTER
@@ -25,6 +26,6 @@ def runs(incomplete: str) -> list[str]:
     """
     beginning = escape(incomplete)
     records = {found for depth in ("*", "*/*") for found in glob(f"{beginning}{depth}/{RECORD}")}
-    folders = sorted(found.removesuffix(f"/{RECORD}") for found in records)
+    folders = sorted(map(dirname, records))  # no Path, which would drop the ./ that was typed
     starter = [STARTER] if installed_networks() and STARTER.startswith(incomplete) else []
     return [*starter, *folders]

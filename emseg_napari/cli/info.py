@@ -111,7 +111,7 @@ def run_lines(run: Run, f: dict[str, Any]) -> list[str]:
         f"{counted(f['epochs'], 'epoch')}, {f['seconds']:.0f} s",
         f"trained on {slices_text(f['trained_slices'])} of a stack of {size} "
         f"({', '.join(f'{count} {name}' for name, count in f['label_counts'].items())} pixels)",
-        _start(f),
+        _start(f, run.record.has_unknown_slices),
         *filter(None, [share_sentence(run.record)]),
         _score(f),
         *filter(None, [comparison_sentence(run.record)]),
@@ -137,13 +137,16 @@ def _origin(imported: Imported | None) -> list[str]:
     return [*lines, f"no training can start from it: {why.rstrip('.')}"] if why else lines
 
 
-def _start(f: dict[str, Any]) -> str:
+def _start(f: dict[str, Any], is_unknown: bool) -> str:
     if f["start"] is None:
         return "started from nothing"
-    seen = f"which had seen {slices_text(f['start_slices'])} of this stack: scores there prove nothing"
-    return f"started from {f['start']}" + (
-        f", {seen}" if f["start_slices"] else ", which had not seen this stack"
-    )
+    if f["start_slices"]:
+        seen = f"which had seen {slices_text(f['start_slices'])} of this stack: scores there prove nothing"
+    elif is_unknown:
+        seen = "of which is not known whether it had seen this stack: if so, scores prove nothing"
+    else:
+        seen = "which had not seen this stack"
+    return f"started from {f['start']}, {seen}"
 
 
 def _score(f: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.io.address import Location, local_path, location_of
+from emseg_napari.io.containers import container_of, webknossos_root
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind, read_description
@@ -240,5 +241,7 @@ def check_tiff_place(output: Location) -> Path:
         raise UserError(f"{output} is a folder, so no file can be written there; choose another name.")
     if not output.parent.is_dir():
         raise UserError(f"{output} cannot be written: {output.parent} is not a folder; make it first.")
+    if (volume := container_of(output.parent)) is not None and not webknossos_root(output.parent):
+        raise UserError(f"{output} would be written into the volume {volume}; choose another place.")
     writable_folder(output.parent)
     return output

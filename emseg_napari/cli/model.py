@@ -88,7 +88,7 @@ def export_run(
             training_data=training_data,
             context=context,
         )
-    if not is_starter(opened.folder):
+    if not is_starter(opened.folder) and opened.record.imported is None:
         remember(credits)
     figures = {"output": str(output), "run": str(opened.folder), **credits.model_dump(exclude_none=True)}
     whose = f"{opened.folder.name} by {', '.join(credits.authors)}, {credits.licence}"

@@ -36,16 +36,18 @@ def read_file(path: Location) -> tuple[FileDescription, dict[str, Any]]:
     UserError
         If it cannot be read.
     """
-    return _described(path), record_of_path(path)
+    record = record_of_path(path)
+    # of a copy of cells with their image the record is that of the cells
+    return _described(path, labels_first=record.get("software") == CONVERT_SOFTWARE), record
 
 
-def _described(path: Location) -> FileDescription:
-    """Describe an image, or labels if it can only be that."""
+def _described(path: Location, labels_first: bool) -> FileDescription:
+    """Describe an image, or labels if it can only be that; or the other way round."""
     try:
-        return describe(path)
+        return describe(path, labels=labels_first)
     except UserError as error:
         try:
-            return describe(path, labels=True)
+            return describe(path, labels=not labels_first)
         except UserError:
             pass
         if isinstance(path, Path) and path.is_dir() and not is_container(path):

@@ -29,6 +29,7 @@ from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.address import Location
+from emseg_napari.io.containers import container_of, existing_part
 from emseg_napari.io.records import Kind
 from emseg_napari.models.run import open_run
 from emseg_napari.settings import PredictionSettings, validated
@@ -93,9 +94,9 @@ def predict(
 
 
 def _without(folder: Path | None, images: list[Location]) -> list[Location]:
-    """Leave out the output folder, which a pattern such as * gives, too, when a command is repeated."""
-    others = [one for one in images if folder is None or one != folder]
-    if len(others) < len(images):
+    """Leave out what is named twice, and the output folder, which a pattern such as * gives when repeated."""
+    others = list({one.absolute(): one for one in images if folder is None or one != folder}.values())
+    if folder in images:
         echo(f"note: {folder} is the output folder, so it is not predicted.", err=True)
     return others
 
@@ -110,10 +111,20 @@ def _check_outputs(images: list[Location], output: Location | None, folder: Path
             "It is not said where to write; give --output OUT.tif (or OUT.zarr), or for several images "
             "--output-folder FOLDER."
         )
+    if folder is not None and (volume := _volume_around(folder.absolute())):
+        raise UserError(
+            f"{folder} is a volume or lies in one ({volume}), by its name or by what it holds; "
+            "choose another --output-folder."
+        )
     if output is not None and len(images) > 1:
         raise UserError(
             f"--output is for one image, but {len(images)} are given; give --output-folder FOLDER instead."
         )
+
+
+def _volume_around(folder: Path) -> Path | None:
+    """Return the container in which a folder lies or would be made."""
+    return container_of(folder) or container_of(existing_part(folder))
 
 
 def _show(found: Predicted, as_json: bool) -> None:

@@ -24,7 +24,7 @@ from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.open import display_name, open_volume, read_whole
 from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of, read_description
-from emseg_napari.io.resume_check import MARKS, ChangedChoices, Difference, differences
+from emseg_napari.io.resume_check import MARKS, VERSION, ChangedChoices, Difference, differences
 from emseg_napari.io.source_id import origin
 from emseg_napari.io.stacks import supported, write_stack
 from emseg_napari.settings import PredictionSettings
@@ -33,7 +33,7 @@ _GIB = 2**30
 # Of a stack that is predicted as a whole: the image, its probability and what is written.
 _BYTES_A_VOXEL = 6
 # Run and image may be moved: the marks of network and slices say whether they are the same.
-_NAMES = ("run", "run_folder", "image", "source")
+_MAY_DIFFER = ("run", "run_folder", "image", "source", VERSION)
 
 
 def predict_to_tiff(task: PredictTask) -> Predicted:
@@ -86,8 +86,8 @@ def _check_memory(image: Location, settings: PredictionSettings) -> None:
     if needed > free:
         raise UserError(
             f"{display_name(image)} takes about {needed / _GIB:.1f} GiB of memory to predict into a TIFF "
-            f"file, and {free / _GIB:.1f} GiB are free; let the name of --output end in .zarr, which takes "
-            "volumes of any size."
+            f"file, and {free / _GIB:.1f} GiB are free; let the name of --output end in .zarr, or with "
+            "--output-folder give --shards: OME-Zarr takes volumes of any size."
         )
 
 
@@ -95,7 +95,7 @@ def _there(output: Path, choices: Mapping[str, Any], marks: Sequence[str]) -> Pr
     """Return what is there already; raise `UserError` if that was made of another image or in another way."""
     record = read_description(output)
     same = {name: record.get(name) for name in choices}
-    found = differences(_without_names(same), _without_names(choices))
+    found = differences(_compared(same), _compared(choices))
     if not found and record.get(MARKS) != marks:
         found = [Difference("the image is another, or was changed since")]
     if found:
@@ -103,8 +103,8 @@ def _there(output: Path, choices: Mapping[str, Any], marks: Sequence[str]) -> Pr
     return Predicted(f"{output} was complete already.", {"output": str(output)} | record, is_new=False)
 
 
-def _without_names(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in _NAMES}
+def _compared(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in _MAY_DIFFER}
 
 
 def _predict(stack: np.ndarray, task: PredictTask) -> tuple[np.ndarray, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.text import counted
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.compare import Comparison, PartDifference
+from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.export import RECORD, export_record
 from emseg_napari.io.records import PREDICT_SOFTWARE, SEGMENT_SOFTWARE, record_of_path
 from emseg_napari.models.run import is_run
@@ -87,8 +89,12 @@ def _of_record(path: Location) -> Location:
         return path
     if path.is_file() and path.name in _RECORD_FILES:
         return path.parent
-    labels = path.with_suffix(".tif")
-    return labels if path.suffix == ".json" and labels.is_file() else path
+    if path.suffix != ".json" or not path.is_file():
+        return path
+    labels = (
+        one for one in path.parent.glob(f"{escape(path.stem)}.*") if one.suffix.lower() in TIFF_SUFFIXES
+    )
+    return next(labels, path)
 
 
 def _recipe(path: Location, places: Places) -> Recipe:
@@ -122,8 +128,7 @@ def _export_file(path: Path) -> Path:
 def _new(path: Location, keep: Path | None) -> Iterator[Path]:
     """Give where the output is made again: where it is kept, or in a folder that goes at the end."""
     if keep is not None:
-        if keep.exists():
-            raise UserError(f"{keep} is there already; choose a new name for --output.")
+        _check_place(path, keep)
         yield keep
         return
     folder = files.beside(path.resolve() if isinstance(path, Path) else Path.cwd() / path.name)
@@ -132,6 +137,20 @@ def _new(path: Location, keep: Path | None) -> Iterator[Path]:
         yield folder / path.name
     finally:
         files.remove(folder)
+
+
+def _check_place(path: Location, keep: Path) -> None:
+    """Refuse a place that is taken or in the output itself, and one of a file for a folder or the reverse."""
+    if keep.exists():
+        raise UserError(f"{keep} is there already; choose a new name for --output.")
+    if isinstance(path, Path) and keep.resolve().is_relative_to(path.resolve()):
+        raise UserError(f"{keep} lies in {path}, which would be changed; choose another --output.")
+    is_file = isinstance(path, Path) and path.is_file()
+    if is_file != (keep.suffix.lower() in TIFF_SUFFIXES):
+        kind, advice = ("TIFF file", "that ends") if is_file else ("folder", "that does not end")
+        raise UserError(
+            f"{path} is a {kind}, so what is made again is one, too; choose a name {advice} in .tif."
+        )
 
 
 def _lines(path: Location, recipe: Recipe, found: Comparison, keep: Path | None) -> Iterator[str]:

@@ -38,11 +38,12 @@ def prediction_recipe(path: Location, record: Mapping[str, Any], places: Places)
     Raises
     ------
     UserError
-        If its run or image is gone, or is another now.
+        If it is not complete, or its run or image is gone or is another now.
     """
     from emseg_napari.inference.execution import PROCESSOR  # loads ONNX Runtime
     from emseg_napari.inference.prediction_record import circumstances, execution_in
 
+    _check_complete(path)
     run = _run_of(path, record, places)
     image = place_of("image", record.get("source"), places.image, path)
     settings = _settings(path, record)
@@ -69,12 +70,13 @@ def cells_recipe(path: Location, record: Mapping[str, Any], places: Places) -> R
     Raises
     ------
     UserError
-        If the probability is gone.
+        If they are not complete, or the probability is gone.
     """
     from emseg_napari.cli.segment import Source, segment_to_tiff
     from emseg_napari.cli.segment_volume import SegmentTask, segmented  # loads scipy
     from emseg_napari.segmentation.cells_record import cells_made_with
 
+    _check_complete(path)
     probability = place_of("probability", record.get("source"), places.probability, path)
     settings = validated(
         CellSettings, **with_present_names(record["settings"]), **_later(record), shards=_shards(path)
@@ -90,6 +92,17 @@ def cells_recipe(path: Location, record: Mapping[str, Any], places: Places) -> R
     changes = changes_since(record, cells_made_with())
     changes += _changed_input(probability, record)
     return Recipe("cells", make, lambda target: compare_outputs(path, target), changes)
+
+
+def _check_complete(path: Location) -> None:
+    if not _is_zarr(path):
+        return
+    from emseg_napari.io.ome_zarr_writer import VolumeOutput  # loads Zarr
+
+    if missing := len(VolumeOutput(path).missing()):
+        raise UserError(
+            f"{path} is not complete ({blocks(missing)} missing); resume it first, with the same command."
+        )
 
 
 def _run_of(path: Location, record: Mapping[str, Any], places: Places) -> Run:

@@ -53,7 +53,7 @@ def export_recipe(path: Path, record: Mapping[str, Any], places: Places) -> Reci
 
     then = {"version": str(record["software"]).partition(" ")[2]}
     changes = changes_since(then, made_with())
-    return Recipe("export", make, lambda target: compare_exports(path, target), changes)
+    return Recipe("export", make, lambda target: compare_exports(path, target, record), changes)
 
 
 def training_recipe(path: Path, places: Places) -> Recipe:

@@ -42,7 +42,7 @@ def show_scores(evaluation: Evaluation, source: Source | None, overlap: Overlap)
     head, means = _means_of_labels(evaluation) if source is None else _means(evaluation)
     _show(f"Mean over {len(slices)} {words} ({slice_spans(slices)})", head, means)
     _show(
-        "Each slice" if source is None else f"Each slice {_at(evaluation)} ({_SOURCES[source]})",
+        "Each slice" if source is None else f"Each slice {_at_both(evaluation)}; {_SOURCES[source]}",
         ("slice", "V_rand", "V_info", "accuracy", "boundary F1", ""),
         [_slice(one, overlap.seen_of(one)) for one in evaluation.per_slice],
     )
@@ -78,6 +78,11 @@ def _means_of_labels(evaluation: Evaluation) -> tuple[Row, list[Row]]:
 
 def _at(evaluation: Evaluation) -> str:
     return f"at {evaluation.threshold:g}"
+
+
+def _at_both(evaluation: Evaluation) -> str:
+    """Return the threshold of the interior, as the challenge counts it, and of the boundary, as runs do."""
+    return f"{_at(evaluation)} of the interior ({1 - evaluation.threshold:g} of the boundary)"
 
 
 def _slice(one: SliceEvaluation, seen: str) -> Row:

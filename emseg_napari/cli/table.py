@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +15,10 @@ from emseg_napari.cli.inputs import STACK, JsonOption, parsed_location, parsed_p
 from emseg_napari.cli.reporting import job_context, quietly, show_result
 from emseg_napari.core.files import check_place
 from emseg_napari.core.jobs import Cancelled, UserError
+from emseg_napari.core.labels import CONVENTIONS
 from emseg_napari.core.text import counted
 from emseg_napari.io.open import open_volume
-from emseg_napari.io.records import record_of_path
+from emseg_napari.io.records import KINDS, may_be_labels, record_of_path, recorded_kind
 from emseg_napari.io.volume import Volume
 
 CellsArgument = Annotated[
@@ -46,6 +48,7 @@ def table(
     """Write size, place and neighbours of every cell as CSV."""
     _check_target(output)
     record = quietly(record_of_path, cells)
+    _check_record(cells.name, record)
     volume = quietly(open_volume, cells, fills=True, labels=True)
     say_notes(cells, volume)
     linked = not by_slice and bool(record.get("settings", {}).get("link", True))
@@ -67,6 +70,18 @@ def _check_target(output: Path) -> None:
     check_place(output)
     if output.suffix.lower() != ".csv":
         raise UserError(f"{output} is not the name of a table; let it end in .csv.")
+    from emseg_napari.segmentation.cell_table import is_table
+
+    if output.exists() and not is_table(output):
+        raise UserError(f"{output} exists and is no table of cells; choose another name, or remove it first.")
+
+
+def _check_record(name: str, record: Mapping[str, Any]) -> None:
+    """Refuse what holds no numbers of cells by its record."""
+    kind, convention = recorded_kind(record), record.get("convention", "instances")
+    held = KINDS[kind] if kind and not may_be_labels(kind, record) else CONVENTIONS[convention]
+    if held != CONVENTIONS["instances"]:
+        raise UserError(f"{name} holds {held}; numbers of cells are needed, as 'emseg segment' writes them.")
 
 
 def _pixel(volume: Volume, linked: bool) -> tuple[float, str] | None:

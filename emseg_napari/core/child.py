@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+_FORMER = "EMSEG_FORMER_PYTHONPATH"  # empty if PYTHONPATH was not set
+
 
 def command(module: str, *words: str) -> list[str]:
     """Return the command that runs a module.
@@ -16,5 +18,20 @@ def command(module: str, *words: str) -> list[str]:
 
 
 def module_path() -> dict[str, str]:
-    """Return the environment variable with which such a process finds its modules."""
-    return {"PYTHONPATH": os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])}
+    """Return the environment variables with which such a process finds its modules."""
+    return {
+        "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])]),
+        _FORMER: os.environ.get("PYTHONPATH", ""),
+    }
+
+
+def restore_environment() -> None:
+    """Undo `module_path` in the process that it was given to, which has found its modules.
+
+    Another Python that is started from there would take this one's modules for its own, and end.
+    """
+    former = os.environ.pop(_FORMER, None)
+    if former:
+        os.environ["PYTHONPATH"] = former
+    elif former is not None:
+        os.environ.pop("PYTHONPATH", None)

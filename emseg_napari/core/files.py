@@ -113,12 +113,23 @@ def writable_folder(path: str | Path) -> Path:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file, but a folder is needed there; choose another folder.")
-    probe = beside(folder / "probe")
     with explained(folder, folder):
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        try_writing(folder)
     return folder
+
+
+def try_writing(folder: Path) -> None:
+    """Write an empty file into `folder`, and remove it.
+
+    Raises
+    ------
+    OSError
+        If that is not possible; at once, where `tempfile` tries other names on Windows.
+    """
+    probe = beside(folder / "probe")
+    probe.touch()
+    probe.unlink()
 
 
 def remove(path: str | Path) -> None:

@@ -14,7 +14,7 @@ an instance map of two cells: they are read as the former if 1 looks like bounda
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ CONVENTIONS: dict[Convention, str] = {
     "napari": "0 = unlabelled, 1 = boundary, 2 = interior",
     "instances": "every cell has a number of its own, 0 = boundary, negative = unlabelled",
 }
+_NEARLY_ALL = 0.9  # of the pixels of slices that are labelled as a whole
 _VALUES: dict[str, dict[int, int]] = {
     "isbi": {ISBI_BOUNDARY: BOUNDARY, ISBI_UNLABELLED: UNLABELLED, ISBI_INTERIOR: INTERIOR},
     "binary": {0: BOUNDARY, 1: INTERIOR},
@@ -144,21 +145,39 @@ def _exchanged(boundary: Form, interior: Form) -> str:
 
 
 def doubt(labels: Iterable[np.ndarray], name: str) -> str | None:
-    """Return a sentence if boundary and interior look as if they were exchanged.
+    """Return a sentence if boundary and interior look exchanged, or what no one labelled counts as boundary.
 
     Parameters
     ----------
     labels : iterable of numpy.ndarray
-        Slices (y, x) of the project's own labels: 0, 1, 2.
+        Slices (y, x) of the project's own labels: 0, 1, 2. Some are enough.
     name : str
         What the user calls them.
     """
-    forms = surveyed(labels, np.uint8).forms
+    pixels = 0
+
+    def counting() -> Iterator[np.ndarray]:
+        nonlocal pixels
+        for plane in labels:
+            pixels += plane.size
+            yield plane
+
+    forms = surveyed(counting(), np.uint8).forms
     boundary, interior = forms[BOUNDARY], forms[INTERIOR]
     if not seem_exchanged(boundary, interior):
-        return None
+        return _filled_up(boundary.area, interior.area, pixels, name)
     sentence = f"{name} {_exchanged(boundary, interior)}; if so, choose the convention 'inverted'"
     return f"{sentence} ({CONVENTIONS['inverted']})."
+
+
+def _filled_up(boundary: int, interior: int, pixels: int, name: str) -> str | None:
+    """Return a sentence if nearly all is labelled, most of it as boundary: perhaps only some cells are."""
+    if boundary <= interior or boundary + interior < _NEARLY_ALL * pixels:
+        return None
+    return (
+        f"{name} is boundary in {boundary / pixels:.0%} of its pixels; if only some cells are labelled, "
+        "mark all else as unlabelled: -1 in an instance map, 128 beside 0 and 255."
+    )
 
 
 def _refuse_fractions(survey: Survey, name: str) -> None:

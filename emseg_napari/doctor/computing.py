@@ -4,7 +4,7 @@ What is compared is which pixels of a slice have a probability above an edge tha
 none of the reference is nearer to it than 0.0002. So it is the same with one and two threads, and in the
 training with oneDNN held to SSE 4.1 or AVX2, with AVX-512, and without oneDNN, which change the probabilities
 by 0.0000004 (AMD EPYC, TensorFlow 2.21, ONNX Runtime 1.32, 1 December 2026). GPUs and other versions may
-differ by more: then the share of such pixels says whether that is still rounding.
+differ by more: then the share of such pixels in each part of the slice says whether that is still rounding.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from emseg_napari.settings import PredictionSettings, TrainingSettings
 
 _SLOW_START_S = 30
 _MOST_DIFFERENCE = 1e-3  # of probabilities, between ONNX Runtime and Keras
-_MOST_SHARE = 0.01  # by which the share of boundary may differ
 _PREDICTION = PredictionSettings(close_gaps=False)
 _TRAINING = TrainingSettings.recipe(
     start=STARTER, minutes=None, epochs=1, steps_per_epoch=20, batch_size=4, patch_px=96, seed=0
@@ -48,21 +47,40 @@ class Expected(NamedTuple):
         First digits of the SHA-256 of which pixels lie above it.
     share : float
         Of such pixels, 0 to 1.
+    most : float
+        By which their share in a part of the slice may differ from `_PARTS`.
     """
 
     edge: float
     sum: str
     share: float
+    most: float
 
 
-BY_STARTER = Expected(0.56475, "da55ea066b33", 0.21806)
-BY_TRAINED = Expected(0.59968, "42ae400a1ff8", 0.21535)
+# Where probabilities differ by 0.002, the most that is allowed to GPUs, no part's share differs by more than
+# 0.0023; in a slice that is shifted by one pixel, one differs by 0.021. The training itself changes one by
+# 0.011, for which it has as much again.
+BY_STARTER = Expected(0.56475, "da55ea066b33", 0.21806, 0.01)
+BY_TRAINED = Expected(0.59968, "42ae400a1ff8", 0.21535, 0.02)
+# Share of boundary in the 8 x 8 parts of the slice, by the starter, 0 to 1.
+_PARTS = np.array(
+    (
+        (0.471, 0.236, 0.184, 0.429, 0.290, 0.267, 0.204, 0.311),
+        (0.216, 0.296, 0.193, 0.175, 0.438, 0.262, 0.325, 0.085),
+        (0.000, 0.259, 0.183, 0.131, 0.271, 0.122, 0.212, 0.075),
+        (0.000, 0.148, 0.295, 0.346, 0.353, 0.229, 0.184, 0.040),
+        (0.141, 0.301, 0.282, 0.106, 0.150, 0.068, 0.031, 0.177),
+        (0.171, 0.235, 0.213, 0.315, 0.277, 0.121, 0.020, 0.086),
+        (0.049, 0.408, 0.309, 0.187, 0.161, 0.146, 0.290, 0.371),
+        (0.205, 0.366, 0.323, 0.243, 0.198, 0.240, 0.262, 0.272),
+    )
+)
 
 
 def findings() -> Iterator[Finding]:
     """Give how the engine starts, predicts and trains; after a failure nothing else is tried."""
     image, labels = phantom()
-    with Engine() as engine, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Engine() as engine:  # which ends before it is removed
         run = Path(folder) / "run"
         part = np.s_[:2, :_TRAINED_PX, :_TRAINED_PX]
         training = {"image": image[part], "labels": labels[part], "settings": _TRAINING, "folder": run}
@@ -99,9 +117,16 @@ def as_expected(name: str, probability: np.ndarray, seconds: float, expected: Ex
     if found == expected.sum:
         return Finding(name, f"{value}: as expected")
     wanted = f"expected were {expected.sum} and {expected.share:.2%}"
-    if abs(share - expected.share) <= _MOST_SHARE:
+    if (off := np.abs(_by_part(above) - _PARTS).max()) <= expected.most:
         return note(name, value, f"It differs as GPUs and other versions may ({wanted}).")
+    wanted += f"; in a part of the slice the share is off by {off:.0%}"
     return problem(name, value, f"That is another result than it should be ({wanted}).", _AGAIN)
+
+
+def _by_part(above: np.ndarray) -> np.ndarray:
+    """Return the share of boundary in each of the 8 x 8 parts of a slice."""
+    height, width = (size // 8 for size in above.shape)
+    return above.reshape(8, height, 8, width).mean(axis=(1, 3))
 
 
 def _against_keras(engine: Engine, image: np.ndarray, run: Path) -> Finding:

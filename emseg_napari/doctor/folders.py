@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import starmap
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_config_path
 
 from emseg_napari.annotation.session.recovery import recovery_folder
+from emseg_napari.core.files import try_writing
 from emseg_napari.core.user_folder import config_folder
 from emseg_napari.doctor.finding import Finding, note, problem
 
@@ -39,12 +41,12 @@ def findings(runs: Path | None = None) -> Iterator[Finding]:
         "unsaved work": recovery_folder(),
         "settings": config_folder(),
     }
-    yield from _by_place(own | _of_napari() | _temporary())
+    yield from starmap(_place, _by_place(own | _of_napari() | _temporary()))
 
 
 def of_napari() -> Iterator[Finding]:
-    """Give the folders without which napari opens no window."""
-    yield from _by_place(_of_napari())
+    """Give the folders without which napari opens no window; it needs no room there."""
+    yield from starmap(_writing, _by_place(_of_napari()))
 
 
 def _of_napari() -> dict[str, Path]:
@@ -59,35 +61,44 @@ def _temporary() -> dict[str, Path]:
         return {"temporary files": Path(os.environ.get("TMPDIR", "/tmp"))}
 
 
-def _by_place(folders: Mapping[str, Path]) -> Iterator[Finding]:
+def _by_place(folders: Mapping[str, Path]) -> Iterable[tuple[Path, list[str]]]:
     places: dict[Path, list[str]] = {}
     for name, path in folders.items():
         there = next(one for one in (path, *path.parents) if one.exists())
         places.setdefault(there, []).append(name)
-    for there, names in places.items():
-        yield _place(there, names)
+    return places.items()
 
 
-def _place(there: Path, names: list[str]) -> Finding:
-    """Return whether a folder that exists can be written and has room for what belongs there."""
+def _writing(there: Path, names: list[str]) -> Finding:
+    """Return whether a folder that exists can be written."""
     listed = ", ".join(names)
-    variables = ", ".join(_MOVED_BY[name] for name in names if name in _MOVED_BY)
-    elsewhere = f"or name other folders in the environment: {variables}." if variables else "or use another."
     try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
+        try_writing(there)
     except OSError as error:
         return problem(
             names[0],
             f"{there}: cannot be written",
             f"Nothing can be written in {there} ({error.strerror or error}), where this belongs: {listed}.",
-            f"Make that folder yours (Linux, macOS: sudo chown -R $USER {there}), {elsewhere}",
+            f"Make that folder yours (Linux, macOS: sudo chown -R $USER {there}), {_elsewhere(names)}",
         )
+    return Finding(names[0], f"{there}: can be written")
+
+
+def _place(there: Path, names: list[str]) -> Finding:
+    """Return whether a folder that exists can be written and has room for what belongs there."""
+    if (found := _writing(there, names)).state == "problem":
+        return found
+    listed = ", ".join(names)
     free = shutil.disk_usage(there).free
-    value = f"{there}: can be written, {free / 1e9:.0f} GB free" + f" ({listed})" * (len(names) > 1)
+    value = f"{found.value}, {free / 1e9:.0f} GB free" + f" ({listed})" * (len(names) > 1)
     if free < _LEAST_GB * 1e9:
         sentence = f"The disk of {there} is nearly full, where this belongs: {listed}."
-        return problem(names[0], value, sentence, f"Free some space, {elsewhere}")
+        return problem(names[0], value, sentence, f"Free some space, {_elsewhere(names)}")
     if free < _ENOUGH_GB * 1e9:
         return note(names[0], value, f"The disk of {there} has little room for runs and predictions.")
     return Finding(names[0], value)
+
+
+def _elsewhere(names: list[str]) -> str:
+    variables = ", ".join(_MOVED_BY[name] for name in names if name in _MOVED_BY)
+    return f"or name other folders in the environment: {variables}." if variables else "or use another."

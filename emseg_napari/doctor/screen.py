@@ -113,7 +113,10 @@ def _opengl(found: Probe) -> Finding:
         return problem("OpenGL", "none", *(recognised(found.said) or NO_OPENGL))
     value = f"{facts['version']}, {facts['renderer']}"
     number = re.match(r"(\d+)\.(\d+)", facts["version"])
-    if number and (int(number[1]), int(number[2])) < (2, 1):
+    if not number:
+        sentence = "This version cannot be compared with OpenGL 2.1, which napari needs; images may be black."
+        return note("OpenGL", value, sentence, _DRIVER)
+    if (int(number[1]), int(number[2])) < (2, 1):
         return problem("OpenGL", value, "napari needs OpenGL 2.1 or later.", _DRIVER)
     if _SOFTWARE.search(facts["renderer"]):
         sentence = "The processor draws, so large images and volumes in 3D move slowly."

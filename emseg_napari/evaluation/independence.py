@@ -119,7 +119,7 @@ def doubts_of_choices(prediction: Prediction, run: Run | None, slices: Sequence[
 
 def _doubts_of_import(run: Run | None) -> list[str]:
     """Return a sentence on an imported network, or one that started from it."""
-    if run is None or run.settings.network != "imported":
+    if run is None or not run.record.has_unknown_slices:
         return []
     return [
         f"On which images {run.folder.name} was trained before it was imported is not known: its scores are "

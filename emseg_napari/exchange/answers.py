@@ -68,7 +68,7 @@ class Known:
     activation : str or None
         None if nothing is said, so that it may give probabilities.
     threshold : float or None
-        Of the boundary probability, if the network was meant to give labels.
+        Of the channel, if the network was meant to give labels.
     """
 
     normalisation: Normalisation | None = None
@@ -76,6 +76,13 @@ class Known:
     channel_is: Meaning | None = None
     activation: Activation | None = None
     threshold: float | None = None
+
+    @property
+    def boundary_threshold(self) -> float | None:
+        """The same of the boundary probability."""
+        if self.threshold is None or self.channel_is != "interior":
+            return self.threshold
+        return 1 - self.threshold
 
     @property
     def missing(self) -> list[str]:
@@ -148,8 +155,6 @@ def known_from(description: Description, name: str) -> Known:
     image, output = description.image, description.outputs[0]
     activation, threshold = _activation(output, name)
     channel, meaning = _channel(output)
-    if threshold is not None and meaning == "interior":
-        threshold = 1 - threshold
     return Known(_normalisation(image.preprocessing, name), channel, meaning, activation, threshold)
 
 
@@ -176,9 +181,9 @@ def _normalisation(steps: list[Step], name: str) -> Normalisation:
         following = _step(step, name)
         if following.limits is not None:
             present = present.model_copy(update={"limits": following.limits})
-        elif following.method != "fixed":
+        elif following.method != "fixed" and present.span > 0:
             present = following  # what was shifted and scaled before makes no difference
-        elif present.method == "fixed":
+        elif present.method == following.method == "fixed":
             present = _fixed(present.middle + present.span * following.middle, present.span * following.span)
         else:
             raise _unknown(step, name)

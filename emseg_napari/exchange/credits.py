@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from emseg_napari.core.files import read_json, write_json
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.user_folder import config_folder
+from emseg_napari.models.imported import Imported
 from emseg_napari.models.run import Run, is_starter, open_run, starter_folder
 from emseg_napari.settings import Settings, validated
 
@@ -75,11 +76,15 @@ _STARTER = Credits(authors=["emseg-napari developers"], licence="BSD-3-Clause")
 def credits_of(run: Run, authors: list[str], licence: Licence | None, citations: list[Citation]) -> Credits:
     """Return the credits of a package: as given, else those of the starter, else as given the last time.
 
+    Of a network that was imported, or started from one, its authors, licence and citations stay.
+
     Raises
     ------
     UserError
-        If there is no author or no licence.
+        If there is no author or no licence, or not that of the network that was imported.
     """
+    if run.record.imported is not None:
+        return _credits_of_imported(run.record.imported, authors, licence, [*citations, *_owed(run)])
     known = _STARTER if is_starter(run.folder) else remembered()
     authors = [name for name in map(str.strip, authors) if name] or (known.authors if known else [])
     licence = licence or (known.licence if known else None)
@@ -94,6 +99,36 @@ def credits_of(run: Run, authors: list[str], licence: Licence | None, citations:
             "export."
         )
     return validated(Credits, authors=authors, licence=licence, citations=[*citations, *_owed(run)])
+
+
+def _credits_of_imported(
+    imported: Imported, authors: list[str], licence: Licence | None, citations: list[Citation]
+) -> Credits:
+    if imported.licence not in get_args(Licence):
+        raise UserError(
+            f"{imported.title} was imported with {imported.licence or 'no licence'}, under which "
+            "emseg-napari passes nothing on; ask its authors, or pass on the file that it came from."
+        )
+    if licence not in (None, imported.licence):
+        raise UserError(
+            f"{imported.title} was imported under {imported.licence}, and cannot be passed on under "
+            f"{licence}; leave the licence out (--license)."
+        )
+    kept = [_citation_of(words) for words in imported.cite]
+    return validated(
+        Credits,
+        authors=list(dict.fromkeys([*imported.authors, *filter(None, map(str.strip, authors))])),
+        licence=imported.licence,
+        citations=[*kept, *(one for one in citations if one not in kept)],
+    )
+
+
+def _citation_of(words: str) -> Citation:
+    """Return a work that was imported in words, which end with its DOI or address."""
+    text, _, where = words.rpartition(" ")
+    if where.startswith("doi:"):
+        return Citation(text=text, doi=where.removeprefix("doi:"))
+    return Citation(text=text, url=where) if "://" in where else Citation(text=words)
 
 
 def _owed(run: Run) -> list[Citation]:

@@ -22,7 +22,7 @@ from emseg_napari.core.jobs import JobContext, Progress, UserError
 from emseg_napari.core.owned_output import writing_file
 from emseg_napari.exchange.credits import Credits
 from emseg_napari.exchange.median import with_median
-from emseg_napari.exchange.package_files import DESCRIPTIONS, KERAS_FILE, ONNX_FILE, OWN_FILES
+from emseg_napari.exchange.package_files import DESCRIPTIONS, KERAS_FILE, ONNX_FILE, OWN_FILES, PackageFiles
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.tiles import GRID_PX, HALOS
@@ -86,11 +86,11 @@ def export_package(
     Raises
     ------
     UserError
-        If the run is no such network, or the file cannot be written.
+        If the run is no such network, or the file cannot be written or is anything but an older package.
     """
     context = context or JobContext()
     check_exportable(run)
-    check_place(target)
+    _check_target(target)
     context.report(Progress(0.0, None, "starting Keras"))
     files = _weights(run)
     context.check_stop()
@@ -108,6 +108,20 @@ def export_package(
     with writing_file(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, content in {DESCRIPTIONS[0]: text.encode(), **files}.items():
             archive.writestr(path, content)
+
+
+def _check_target(target: Path) -> None:
+    """Raise `UserError` unless the file can be written, and none but an older package is replaced by it."""
+    if target.suffix.lower() != ".zip":
+        raise UserError(f"A package is a .zip file, and {target} is none; give a name that ends with .zip.")
+    check_place(target)
+    if target.exists():
+        try:
+            PackageFiles(target)
+        except UserError:
+            raise UserError(
+                f"{target} exists, is no bioimage.io package and is not replaced; choose another name."
+            ) from None
 
 
 def _weights(run: Run) -> dict[str, bytes]:

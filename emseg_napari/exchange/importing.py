@@ -97,7 +97,7 @@ def _write_own(source: OwnPackage, folder: Path) -> None:
     run = open_run(folder)
     if run.settings.network not in HALOS or not run.record.finished:
         raise UserError(f"{source.imported.file} holds no finished network; export it again.")
-    run.update(imported=source.imported)
+    run.update(imported=source.imported.model_copy(update={"trained_by_emseg": True}))
 
 
 def _write_foreign(source: Source, answers: Answers, folder: Path, context: JobContext) -> None:
@@ -127,7 +127,7 @@ def _write_foreign(source: Source, answers: Answers, folder: Path, context: JobC
         trained_slices=[],
         held_out_slices=[],
         label_counts={},
-        threshold=known.threshold or 0.5,
+        threshold=known.boundary_threshold or 0.5,
         finished=True,
         imported=imported,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from emseg_napari.core.text import counted
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import TIFF_SUFFIXES
-from emseg_napari.io.export import RECORD
+from emseg_napari.io.export import export_files
 from emseg_napari.io.stacks import as_stack
 
 
@@ -66,34 +66,24 @@ def compare_outputs(one: Location, other: Location) -> Comparison:
     return Comparison(counted(len(stacks[0]), "slice"), found)
 
 
-def compare_exports(one: Path, other: Path) -> Comparison:
+def compare_exports(one: Path, other: Path, record: Mapping[str, Any]) -> Comparison:
     """Compare the images and labels of two exports, file by file.
 
     Parameters
     ----------
     one, other : Path
         Folders; or the labels' .tif, with the image beside it.
+    record : mapping
+        Of the first, which says what its files are.
     """
-    names = sorted({*_files(one), *_files(other)})
+    pairs = list(zip(*(export_files(root, record) for root in (one, other)), strict=True))
     found: list[PartDifference] = []
-    for name in names:
-        files = [_file(root, name) for root in (one, other)]
+    for files in pairs:
         if missing := [file for file in files if not file.is_file()]:
             raise UserError(f"{missing[0]} is missing, so the export is not whole; export it anew.")
         stacks = [_values(file) for file in files]
         found += _differences(stacks[0], stacks[1], files[0].name, f"{files[0].name}, ")
-    return Comparison(counted(len(names), "file"), found)
-
-
-def _files(export: Path) -> list[str]:
-    if not export.is_dir():
-        return ["", "-images"]
-    files = (file for file in export.rglob("*") if file.is_file() and file.name != RECORD)
-    return [file.relative_to(export).as_posix() for file in files]
-
-
-def _file(root: Path, name: str) -> Path:
-    return root / name if root.is_dir() else root.with_name(f"{root.stem}{name}{root.suffix}")
+    return Comparison(counted(len(pairs), "file"), found)
 
 
 def _values(path: Location) -> Any:

@@ -86,11 +86,27 @@ def webknossos_properties(folder: Path) -> Mapping[str, Any] | None:
 
 
 def webknossos_root(folder: Location) -> Path | None:
-    """Return the dataset of webKnossos that a folder on a disk is, or is a layer or magnification of."""
+    """Return the dataset of webKnossos that a folder on a disk is, or is a layer or magnification of.
+
+    Whatever else people put into its folder is none of it.
+    """
     if isinstance(folder, Address):
         return None
-    around = (folder, *folder.parents[:2])
-    return next((one for one in around if webknossos_properties(one) is not None), None)
+    for root in (folder, *folder.parents[:2]):
+        if (stated := webknossos_properties(root)) is not None:
+            inner = path_inside(root, folder).partition("/")[0]
+            return root if not inner or inner in _webknossos_folders(stated) else None
+    return None
+
+
+def _webknossos_folders(stated: Mapping[str, Any]) -> set[str]:
+    """Return the folders in a dataset in which its layers lie, and the names of the layers."""
+    found = set()
+    with suppress(AttributeError, TypeError):  # a damaged description, which is said where it is opened
+        for layer in stated["dataLayers"]:
+            paths = [one.get("path") for one in layer.get("mags") or ()]
+            found |= {str(one).removeprefix("./").partition("/")[0] for one in (layer.get("name"), *paths)}
+    return found
 
 
 def container_of(folder: L) -> L | None:

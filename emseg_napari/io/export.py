@@ -186,15 +186,31 @@ def _record(
     }
 
 
+def export_files(target: Path, record: Mapping[str, Any]) -> list[Path]:
+    """Return the files of an export by its target and record: of the image, then of the labels."""
+    if target.suffix.lower() in TIFF_SUFFIXES:
+        return [target.with_name(f"{target.stem}-images.tif"), target]
+    if record["file_format"] == "TIFF stack":
+        return [target / "images.tif", target / "labels.tif"]
+    # As TIFF where PNG has no such data type.
+    suffix = ".png" if record["image_dtype"] in ("uint8", "uint16") else ".tif"
+    digits = max(4, len(str(max(record["slices"]))))
+    names = [f"{number:0{digits}d}" for number in record["slices"]]
+    return [
+        *(target / "images" / f"{name}{suffix}" for name in names),
+        *(target / "labels" / f"{name}.png" for name in names),
+    ]
+
+
 def _write_folder(target: Path, export: _Export) -> None:
     with owned_output.replacing_folder(target) as folder:
         _refuse_foreign(target)
+        paths = export_files(folder, export.record)
         if export.record["file_format"] == "TIFF stack":
-            export.write_image(folder / "images.tif")
-            export.write_labels(folder / "labels.tif")
+            export.write_image(paths[0])
+            export.write_labels(paths[1])
         else:
-            _write_slices(folder / "images", export.image, export.record["slices"])
-            _write_slices(folder / "labels", to_isbi(export.labels), export.record["slices"])
+            _write_slices(paths, [*export.image, *to_isbi(export.labels)])
         files.write_json(folder / RECORD, export.record)
         _refuse_foreign(target)  # it took a while
 
@@ -227,22 +243,19 @@ def _is_slice(path: Path, target: Path) -> bool:
     return path.parent in folders and path.suffix in (*PNG_SUFFIXES, ".tif")
 
 
-def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:
-    """Write slices as PNG, or as TIFF where PNG has no such data type."""
-    folder.mkdir()
-    digits = max(4, len(str(max(numbers))))
-    for number, plane in zip(numbers, stack, strict=True):
-        path = folder / f"{number:0{digits}d}.png"
-        if plane.dtype in (np.uint8, np.uint16):
+def _write_slices(paths: Sequence[Path], planes: Sequence[np.ndarray]) -> None:
+    for path, plane in zip(paths, planes, strict=True):
+        path.parent.mkdir(exist_ok=True)
+        if path.suffix in PNG_SUFFIXES:
             path.write_bytes(encoded_png(plane))
             files.flush(path)
         else:
-            stacks.write_stack(path.with_suffix(".tif"), plane)
+            stacks.write_stack(path, plane)
 
 
 def _write_beside(target: Path, export: _Export) -> None:
     """Write three files that share a name, each into its place only when all of them are complete."""
-    images, note = target.with_name(f"{target.stem}-images.tif"), target.with_suffix(".json")
+    images, note = export_files(target, export.record)[0], target.with_suffix(".json")
     with owned_output.owned(target), owned_output.adding_files(target.parent) as folder:
         if any(os.path.lexists(path) for path in (target, images, note)) and not _is_record(note):
             raise UserError(

@@ -25,7 +25,7 @@ from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
 from emseg_napari.io.output_place import is_begun, is_free, output_store, owned
-from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
+from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, VERSION, OutputState, check_resumable
 from emseg_napari.io.source_id import STATE
 from emseg_napari.io.store_errors import StoreError
 from emseg_napari.io.volume import Voxel
@@ -101,7 +101,7 @@ class VolumeOutput:
             else:
                 _check_earlier_output(output)
                 found = OutputState(output.layout, output.record)
-                check_resumable(output.path, found, OutputState(layout, record or {}))
+                check_resumable(output.path, found, OutputState(layout, output._as_begun(record or {})))
                 output._record_changes(record or {})
         return output
 
@@ -244,6 +244,11 @@ class VolumeOutput:
         pyramid.write_levels(self.path, self.layout, context or JobContext(), scheduler)
         self._publish_levels(len(pyramid.level_factors(self.layout)))
         self._remove_leftovers()
+
+    def _as_begun(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a record with the version that began the output if nothing of it is left to compute."""
+        then = {name: self.record[name] for name in (VERSION,) if self.record.get(name) != record.get(name)}
+        return record if not then or self.missing() else {**record, **then}
 
     def _record_changes(self, record: Mapping[str, Any]) -> None:
         """Record what may be otherwise when it is resumed: choices, and what became of the input."""

@@ -24,6 +24,8 @@ from emseg_napari.settings.titles import field_of, title_of
 LATER = "missing_is_empty"
 # Recorded of slices while an output is written, so not a choice of the user.
 PARTIAL, MARKS = "levels_of_a_part", "fingerprints"
+# Of what is complete it may be an earlier one, since nothing is computed.
+VERSION = "version"
 # Whether a part of the input could not be read, and so may be another when it is repaired.
 UNREAD = "unread"
 _NOTED = (PARTIAL, MARKS, UNREAD, STATE, MADE_WITH)
@@ -70,7 +72,7 @@ _CHOICES = (
 )
 # The name of the setting that a key of a record follows from.
 _SETTINGS = {"closed_gaps": "close_gaps"}
-_OTHER = {"version": "the version of emseg-napari", "ome_version": "the version of OME-Zarr"}
+_OTHER = {VERSION: "the version of emseg-napari", "ome_version": "the version of OME-Zarr"}
 # Hashes, which are not shown: only that they differ.
 _MARKS = ("network", "predicted_by")
 _FOLLOWS = {"shape", "origin"}  # from the slices that were chosen

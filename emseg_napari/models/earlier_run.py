@@ -118,7 +118,7 @@ def fitting_start(settings: TrainingSettings) -> Run | None:
     with _advice_for(settings.start):
         start = open_run(settings.start)
     check_start(start, settings.network, settings.start)
-    grid_px = start.record.imported.grid_px if start.record.imported else 1
+    grid_px = start.record.grid_px
     if settings.patch_px % grid_px:
         raise UserError(
             f"{settings.start} takes images whose sides are multiples of {grid_px} pixels, and patches have "
@@ -140,9 +140,14 @@ def check_start(start: Run, network: str, name: Path | str) -> None:
         if not start.best_checkpoint.is_file():
             raise UserError(f"{name} has no weights yet; resume that training first, or choose another run.")
     if start.settings.network != network:
+        other = (
+            "network 'imported' (page Train: 'Kind of network'; 'emseg train': --network imported)"
+            if start.settings.network == "imported"
+            else "another network"
+        )
         raise UserError(
             f"{name} is a '{start.settings.network}' network and cannot start a '{network}' one; "
-            "choose another run, or another network."
+            f"choose another run, or {other}."
         )
 
 

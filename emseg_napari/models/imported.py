@@ -34,6 +34,8 @@ class Imported(Settings):
         Side of the pixels that it was made for, in nm.
     why_no_training : str, optional
         Why no training can start from it, in words.
+    trained_by_emseg : bool
+        The record of its training came with it, and says on which slices; else that is not known.
     """
 
     file: str
@@ -49,6 +51,7 @@ class Imported(Settings):
     grid_px: int = Field(16, ge=1, le=1024)
     pixel_nm: float | None = Field(None, gt=0)
     why_no_training: str | None = None
+    trained_by_emseg: bool = False
 
     @property
     def title(self) -> str:

@@ -156,6 +156,16 @@ class RunRecord(Settings):
         """Slices of this stack that the network was trained on: scores there prove nothing."""
         return sorted({*self.trained_slices, *self.start_slices})
 
+    @property
+    def grid_px(self) -> int:
+        """Width and height of what the network takes are multiples of it."""
+        return self.imported.grid_px if self.imported else 16
+
+    @property
+    def has_unknown_slices(self) -> bool:
+        """Whether it, or its start, was trained elsewhere, on slices of which nothing is known."""
+        return self.imported is not None and not self.imported.trained_by_emseg
+
 
 def versions() -> dict[str, str]:
     """Return the installed versions of the packages on which a run depends."""

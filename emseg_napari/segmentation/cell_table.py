@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.core.files import explained
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.core.meter import Meter
 from emseg_napari.core.owned_output import writing_file
@@ -38,7 +39,7 @@ class SliceCells(NamedTuple):
     Attributes
     ----------
     numbers : numpy.ndarray
-        int64, ascending; without 0, which is no cell.
+        int64, ascending; above 0, which is no cell.
     pixels : numpy.ndarray
         int64: how many pixels each has.
     boxes : numpy.ndarray
@@ -59,7 +60,7 @@ class SliceCells(NamedTuple):
 
 
 def cells_in(plane: np.ndarray) -> SliceCells:
-    """Return the cells of a slice: int (y, x), 0 where there is none."""
+    """Return the cells of a slice: int (y, x), 0 or negative where there is none."""
     found, places = _numbered(plane)
     boxes = [
         (rows.start, rows.stop - 1, columns.start, columns.stop - 1)
@@ -70,8 +71,8 @@ def cells_in(plane: np.ndarray) -> SliceCells:
 
 
 def _numbered(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers in a slice without 0, and the slice with their places from 1 on."""
-    numbers = plane[plane != 0]
+    """Return the numbers in a slice above 0, and the slice with their places from 1 on."""
+    numbers = plane[plane > 0]
     lowest, highest = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
     if highest - lowest > plane.size:  # more numbers to look at than pixels to sort
         found = np.unique(numbers)
@@ -79,10 +80,10 @@ def _numbered(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     else:
         shifted = (plane - numbers.dtype.type(lowest)).astype(np.intp, copy=False)
         present = np.zeros(highest - lowest + 1, np.intp)
-        present[shifted[plane != 0]] = 1
+        present[shifted[plane > 0]] = 1
         found = np.flatnonzero(present) + lowest
-        places = np.cumsum(present)[np.where(plane != 0, shifted, 0)]
-    return found.astype(np.int64), np.where(plane != 0, places, 0)
+        places = np.cumsum(present)[np.where(plane > 0, shifted, 0)]
+    return found.astype(np.int64), np.where(plane > 0, places, 0)
 
 
 def cells_by_slice(
@@ -93,7 +94,7 @@ def cells_by_slice(
     Parameters
     ----------
     stack : numpy.ndarray, Volume or SparseStack
-        int (z, y, x): the number of every pixel's cell, 0 for none; read slice by slice.
+        int (z, y, x): the number of every pixel's cell, 0 or less for none; read slice by slice.
     context : JobContext, optional
         Gets a `Progress` per slice.
     first_slice : int
@@ -223,7 +224,7 @@ def survey(
     Parameters
     ----------
     stack : numpy.ndarray, Volume or SparseStack
-        int (z, y, x): the number of every pixel's cell, 0 for none; of large slices tiles are read.
+        int (z, y, x): the number of every pixel's cell, 0 or less for none; of large slices tiles are read.
     pixel, is_linked
         As of `measured`.
     context : JobContext, optional
@@ -309,6 +310,19 @@ def write_table(path: Path, table: Table) -> None:
         writer.writerow(f"{value:.12g}" if isinstance(value, np.floating) else value for value in row)
     with writing_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file begins as `write_table` writes it.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    start = ",".join(_COLUMNS[:4]).encode()
+    with explained(path, path, "read"), path.open("rb") as file:
+        return file.read(len(start)) == start
 
 
 def save_table(

@@ -13,7 +13,7 @@ def contacts_in(plane: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     plane : numpy.ndarray
-        int (y, x), 0 where there is no cell.
+        int (y, x), 0 or negative where there is no cell.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def contacts_in(plane: np.ndarray) -> np.ndarray:
 
 def contacts_between(before: np.ndarray, plane: np.ndarray) -> np.ndarray:
     """Return the pairs of cells that have pixels at one place in slices that follow each other."""
-    differ = (before != plane) & (before != 0) & (plane != 0)
+    differ = (before != plane) & (before > 0) & (plane > 0)
     return unique_pairs(np.stack([before[differ], plane[differ]], axis=-1).astype(np.int64))
 
 
@@ -44,9 +44,9 @@ def _along_rows(plane: np.ndarray) -> np.ndarray:
     found = [np.zeros((0, 2), np.int64)]
     for apart in range(1, min(GAP_PX + 1, width - 1) + 1):
         left, right = plane[:, :-apart], plane[:, apart:]
-        meet = (left != right) & (left != 0) & (right != 0)
+        meet = (left != right) & (left > 0) & (right > 0)
         for between in range(1, apart):
-            meet &= plane[:, between : width - apart + between] == 0
+            meet &= plane[:, between : width - apart + between] <= 0
         pairs = np.stack([left[meet], right[meet]], axis=-1).astype(np.int64)
         found.append(unique_pairs(pairs))
     return np.concatenate(found)

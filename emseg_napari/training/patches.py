@@ -14,6 +14,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.inference.tiles import GRID_PX
 from emseg_napari.io.axes import SliceWindow, shape_text
 from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.normalisation import Normalisation
@@ -22,7 +23,6 @@ from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.augmentation import augment
 
 REFERENCE_PX = 256
-_GRID_PX = 16
 _WHOLE = 0.9  # from that part of labelled pixels on, a slice counts as labelled as a whole
 # Number of label changes that count as the latest.
 _RECENT_CHANGES = 8
@@ -56,6 +56,8 @@ class PatchSampler:
         How grey levels become network input.
     part : SliceWindow, optional
         Draw from that part of the slices only, (y, x), with the grey levels of the whole; for `compact`.
+    grid_px : int
+        Of the network, see `RunRecord.grid_px`.
 
     Attributes
     ----------
@@ -75,13 +77,14 @@ class PatchSampler:
         settings: TrainingSettings,
         normalisation: Normalisation,
         part: SliceWindow | None = None,
+        grid_px: int = GRID_PX,
     ) -> None:
         self._settings = settings
         self._scale = network_scale(settings, image.shape[1:])
         part = part or (slice(None), slice(None))
         images = [resample(normalisation.levels(s).apply(s[part]), self._scale) for s in image]
         labels = labels[:, *part]
-        self.side_px = _side_px(settings, images[0].shape)
+        self.side_px = _side_px(settings, images[0].shape, grid_px)
         self._images = [self._pad(s, "reflect") for s in images]
         self._set_labels(labels)
 
@@ -180,6 +183,8 @@ class LivePatches:
     normalisation : Normalisation
     recent : float
         Part of the patches that hold only the latest changes, 0 to 1.
+    grid_px : int
+        Of the network, see `RunRecord.grid_px`.
 
     Attributes
     ----------
@@ -188,13 +193,19 @@ class LivePatches:
     """
 
     def __init__(
-        self, image: Stack, settings: TrainingSettings, normalisation: Normalisation, recent: float
+        self,
+        image: Stack,
+        settings: TrainingSettings,
+        normalisation: Normalisation,
+        recent: float,
+        grid_px: int = GRID_PX,
     ) -> None:
+        self._grid_px = grid_px
         self._image, self._settings = image, settings
         self._normalisation, self._part = normalisation, recent
         shape = image.shape[1:]
         sampled = sampling_of(shape, network_scale(settings, shape))
-        self.side_px = _side_px(settings, tuple(axis.count for axis in sampled))
+        self.side_px = _side_px(settings, tuple(axis.count for axis in sampled), grid_px)
         self._slices: dict[int, PatchSampler] = {}
         self._counts: dict[int, int] = {}
         self._recent: deque[tuple[int, np.ndarray]] = deque(maxlen=_RECENT_CHANGES)
@@ -221,7 +232,10 @@ class LivePatches:
         try:
             if z in self._slices:
                 return self._slices[z].relabelled(labels[None])
-            return PatchSampler(self._image[z : z + 1], labels[None], self._settings, self._normalisation)
+            image = self._image[z : z + 1]
+            return PatchSampler(
+                image, labels[None], self._settings, self._normalisation, grid_px=self._grid_px
+            )
         except UserError:  # no label is left
             return None
 
@@ -252,9 +266,9 @@ def _stacked(patches: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, 
     return image, np.stack([labels == BOUNDARY, labels != UNLABELLED], axis=-1).astype(np.float32)
 
 
-def _side_px(settings: TrainingSettings, shape: tuple[int, ...]) -> int:
+def _side_px(settings: TrainingSettings, shape: tuple[int, ...], grid_px: int) -> int:
     """Return the side of a patch in pixels: not larger than the slices, since padding has no labels."""
-    return min(settings.patch_px, _GRID_PX * -(-max(shape) // _GRID_PX))
+    return min(settings.patch_px, grid_px * -(-max(shape) // grid_px))
 
 
 def _square(corner: list[int], size: int) -> SliceWindow:

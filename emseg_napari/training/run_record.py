@@ -105,7 +105,7 @@ def _start_sentence(run: Run) -> str:
         why = "; this installation has no starter network" if missing else ""
         return f"It starts from nothing: random weights{why}."
     if set(record.validation_slices).isdisjoint(record.start_slices):
-        return f"It starts from '{record.start}'."
+        return " ".join(filter(None, [f"It starts from '{record.start}'.", _doubt(record)]))
     return (
         f"It starts from '{record.start}', which had been trained on "
         f"{slices_text(record.start_slices)} of this image, so the score is too good."
@@ -222,7 +222,13 @@ def comparison_sentence(record: RunRecord) -> str:
     if _is_its_start(record):
         return ""
     sentences = [_scores_beside_start(record), _boundary_beside_start(record)]
-    return " ".join(filter(None, reversed(sentences) if floods(record) else sentences))
+    return " ".join(filter(None, [*(reversed(sentences) if floods(record) else sentences), _doubt(record)]))
+
+
+def _doubt(record: RunRecord) -> str:
+    if not record.has_unknown_slices:
+        return ""
+    return f"It is not known on which slices '{record.start}' was trained: scores may be too good."
 
 
 def comparison_clause(record: RunRecord, start: str) -> str:

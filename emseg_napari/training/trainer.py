@@ -128,7 +128,11 @@ class _Training:
         self._validator = Validator(image, labels, record, settings.boundary_weight, context.should_stop)
         trained = record.trained_slices
         self._sampler = PatchSampler(
-            stacked(image, trained), self._validator.training_labels[trained], settings, record.normalisation
+            stacked(image, trained),
+            self._validator.training_labels[trained],
+            settings,
+            record.normalisation,
+            grid_px=record.grid_px,
         )
         self._devices = Devices()
         self._lowest_cost = float("inf")

@@ -19,6 +19,7 @@ from qtpy.QtCore import QPoint, QRect, QSize, Qt, QThreadPool
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
+from emseg_napari.core import child
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import as_stack
@@ -212,6 +213,7 @@ class ScriptedDemo:
 
 def main(arguments: list[str] | None = None) -> int:
     """Open the window; return the exit code."""
+    child.restore_environment()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", nargs="?", type=Path, help="image stack, folder of slices or session")
     parser.add_argument("--by-itself", action="store_true", help="do the main job alone, then close")

@@ -35,6 +35,7 @@ from emseg_napari.widgets.base.keys import with_key
 from emseg_napari.widgets.base.labels_offer import LabelsOffer
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget
+from emseg_napari.widgets.base.wheel import leave_wheel_to_page
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.evaluate.step import EvaluateStep
@@ -145,7 +146,7 @@ class Dock(QWidget):
 
     def check_installation(self) -> None:
         """Show what `emseg doctor` says of this installation."""
-        self._check = self._check or InstallationCheck(self, self.workspace.runs_folder)
+        self._check = self._check or InstallationCheck(self, lambda: self.workspace.runs_folder)
         self._check.show()
         self._check.start()
 
@@ -165,6 +166,7 @@ class Dock(QWidget):
             for line in step.job_lines:
                 column.addWidget(line)
         column.addWidget(self.status)
+        leave_wheel_to_page(self)
         self.setMinimumWidth(_WIDTH_PX)
         # Expanding, or napari would push the column into the upper half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)

@@ -33,7 +33,9 @@ class SaveAsStep(JobStep):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self._output, self._notes = Path(), [""]  # of the job that runs
+        # of the job that runs
+        self._output, self._notes = Path(), [""]
+        self._written_as: Format = "tiff"
         self.rows.addWidget(QLabel("<b>For other programs</b>"))
         self.source = _source_picker(self.workspace)
         self.source.picked.connect(self.update_buttons)
@@ -86,7 +88,7 @@ class SaveAsStep(JobStep):
         if layer is None:
             raise UserError("Choose a layer first.")
         remember("save_as", {"format": to})
-        self._output, self._notes = path, []
+        self._output, self._written_as, self._notes = path, to, []
         self.say(f"Saving {layer.name}...")
         self.job.start("convert", "Saving", lambda: self._given(layer) | {"output": path, "to": to})
 
@@ -122,7 +124,7 @@ class SaveAsStep(JobStep):
 
     def cancelled_sentence(self) -> str:
         """Return what is left after Cancel."""
-        if self._to() in RESUMED:
+        if self._written_as in RESUMED:
             return f"Cancelled; finished parts stay in {self._output}: save it there again to resume."
         return "Cancelled; nothing was written."
 

@@ -1,5 +1,6 @@
 """Completion with Tab, through the words that the shell and the program exchange."""
 
+import ntpath
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from emseg_napari.cli import completion
 from emseg_napari.cli.completion import runs
 from helpers.tiny_runs import tiny_network_run
 
@@ -54,6 +56,17 @@ def test_folders_that_are_no_runs_are_left_to_the_shell(
     monkeypatch.chdir(tmp_path)
     assert runs("d") == []
     assert runs("run[") == ["run[1]"]
+
+
+def test_a_run_is_proposed_as_it_was_begun_to_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_network_run(tmp_path / "runs" / "first")
+    monkeypatch.chdir(tmp_path)
+    assert runs("./ru") == ["./runs/first"]
+    monkeypatch.setattr(completion, "glob", lambda _: [r"my-run\run.json"])  # as on Windows
+    monkeypatch.setattr(completion, "dirname", ntpath.dirname, raising=False)
+    assert runs("my") == ["my-run"]
 
 
 def test_completion_loads_nothing_heavy(tmp_path: Path) -> None:

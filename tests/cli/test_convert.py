@@ -120,6 +120,21 @@ def test_cells_of_an_unknown_origin_count_as_linked_unless_it_is_said(tmp_path):
     assert rows(tmp_path / "b.csv")[0]["neighbours"] == "2 6"
 
 
+def test_a_table_replaces_an_earlier_one_and_no_other_file(cells, tmp_path):
+    output = tmp_path / "t.csv"
+    for content in (b"name,price\napple,1\n", b"\xff\xfe\0", b""):
+        output.write_bytes(content)
+        assert_sentence(emseg("table", cells, "--output", output), "t.csv exists and is no table of cells")
+        assert output.read_bytes() == content
+    output.write_text("cell,first_slice,last_slice,slices\n")
+    assert emseg("table", cells, "--output", output).exit_code == 0
+    assert len(rows(output)) == 29
+    assert emseg("table", cells, "--output", output).exit_code == 0
+    output.unlink()
+    output.mkdir()
+    assert_sentence(emseg("table", cells, "--output", output), "t.csv")
+
+
 def test_mistakes_with_tables_are_sentences(cells, tmp_path, monkeypatch):
     assert_sentence(emseg("table", cells, "--output", tmp_path / "t.xlsx"), "let it end in .csv")
     assert_sentence(emseg("table", cells, "--output", tmp_path / "no" / "t.csv"), "make it first")
@@ -135,3 +150,27 @@ def test_mistakes_with_tables_are_sentences(cells, tmp_path, monkeypatch):
         130,
         f"emseg: Stopped; {tmp_path / 't.csv'} was not written.\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        ({"kind": "probability"}, "boundary probability"),
+        ({"kind": "interior"}, "interior probability"),
+        ({"kind": "labels", "convention": "isbi"}, "0 = boundary, 128 = unlabelled, 255 = interior"),
+        ({"kind": "labels", "convention": "napari"}, "0 = unlabelled, 1 = boundary, 2 = interior"),
+    ],
+)
+def test_there_is_no_table_of_what_the_record_says_are_no_cells(tmp_path, record, sentence):
+    write_stack(tmp_path / "made.tif", CELLS.astype(np.uint8), RECORD | {"convention": None} | record, EM)
+    result = emseg("table", tmp_path / "made.tif", "--output", tmp_path / "t.csv")
+    assert_sentence(result, f"made.tif holds {sentence}", "emseg segment")
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_info_on_cells_with_their_image_describes_the_cells(cells, tmp_path):
+    write_stack(tmp_path / "em.tif", CELLS.astype(np.uint8), {}, EM)
+    words = "--output", tmp_path / "wk", "--to", "webknossos", "--image", tmp_path / "em.tif"
+    assert emseg("convert", cells, *words).exit_code == 0
+    assert json.loads(emseg("info", tmp_path / "wk", "--json").stdout)["dtype"] == "uint16"
+    assert json.loads(emseg("info", tmp_path / "wk/color", "--json").stdout)["dtype"] == "uint8"

@@ -56,6 +56,12 @@ def test_info_says_what_was_trained_on_and_how_it_scored(saved):
     assert "minutes 1.0, seed 7" in said
 
 
+def test_info_does_not_say_that_a_network_of_others_had_not_seen_the_stack(saved):
+    imported = {"file": "net.keras", "sha256": "0", "name": "net", "weights": "keras_v3"}
+    said = saved(start="net", imported=imported, settings={"network": "imported"})
+    assert "started from net, of which is not known whether it had seen this stack" in said
+
+
 def test_info_warns_of_a_start_that_had_seen_the_stack(saved):
     said = saved(start="starter", start_slices=[6, 7])
     assert "started from starter, which had seen slices 6-7 of this stack: scores there prove nothing" in said

@@ -14,12 +14,12 @@ import tifffile
 import zarr
 from typer.testing import CliRunner, Result
 
-from emseg_napari.cli import app
+from emseg_napari.cli import app, predict_stack
 from emseg_napari.inference import sessions
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import read_description
 from emseg_napari.models.run import Run
-from helpers.command_desk import state
+from helpers.command_desk import rewrite, state
 from helpers.tiny_runs import tiny_network_run
 
 SHAPE = (5, 40, 50)
@@ -100,6 +100,21 @@ def test_the_same_command_again_does_only_what_is_missing(
     assert state(out) == before
 
 
+def test_what_an_earlier_version_completed_is_done(
+    predicted: Result, run: Run, images: list[Path], tmp_path: Path
+) -> None:
+    out, good = tmp_path / "out", [images[0], images[2]]
+    rewrite(out / "a.tif", version="0.0.1")
+    VolumeOutput(out / "c.zarr").update_record({"version": "0.0.1"})
+    before = state(out)
+    again = emseg("predict", run.folder, *good, "--output-folder", out)
+    assert "0 done, 2 skipped, 0 failed" in again.stdout
+    assert state(out) == before
+    VolumeOutput(out / "c.zarr").remove_slices([1])  # what is missing would be of another version
+    again = emseg("predict", run.folder, *good, "--output-folder", out)
+    assert "the version of emseg-napari was 0.0.1" in again.stdout
+
+
 def test_what_was_predicted_otherwise_or_of_another_image_is_not_replaced(
     predicted: Result, run: Run, images: list[Path], tmp_path: Path
 ) -> None:
@@ -175,6 +190,34 @@ def test_an_image_is_not_replaced_by_its_prediction(run: Run, images: list[Path]
     assert done.exit_code == 2
     assert "is the image itself" in done.stderr
     assert images[0].read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["c.zarr", "c"])
+def test_nothing_is_written_into_a_volume(run: Run, images: list[Path], name: str) -> None:
+    volume = images[2].rename(images[2].with_name(name))
+    before = state(volume.parent)
+    for folder in (volume, volume / "new", volume.parent / "new.zarr"):
+        done = emseg("predict", run.folder, images[0], "--output-folder", folder)
+        assert done.exit_code == 2, done.output
+        assert "choose another --output-folder" in done.stderr
+    assert state(volume.parent) == before
+
+
+def test_an_image_that_is_named_twice_is_predicted_once(
+    run: Run, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(images[0].parent)
+    done = emseg("predict", run.folder, "a.tif", "./a.tif", images[0], "--output-folder", "out")
+    assert done.exit_code == 0, done.output
+    assert "1 image: 1 done" in done.stdout
+
+
+def test_an_image_too_large_for_memory_names_an_option_that_helps(
+    run: Run, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict_stack, "free_memory", lambda: 1)
+    done = emseg("predict", run.folder, images[0], "--output-folder", tmp_path / "out")
+    assert "with --output-folder give --shards" in done.stdout
 
 
 def test_the_output_folder_itself_is_no_image(

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +12,9 @@ from typer.testing import CliRunner, Result
 from emseg_napari.cli import app
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
-from emseg_napari.io.own_record import own_record, record_text
 from emseg_napari.io.samples import phantom
 from emseg_napari.models.run import Run, open_run
-from helpers.command_desk import assert_sentence, state
+from helpers.command_desk import assert_sentence, rewrite, state
 from helpers.tiny_runs import tiny_network_run
 
 CROP = np.s_[:5, 40:140, 60:180]
@@ -62,15 +60,6 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
-
-
-def rewrite(path: Path, values: np.ndarray | None = None, **changes: Any) -> None:
-    """Change values and record of a TIFF file; None removes an entry."""
-    with tifffile.TiffFile(path) as file:
-        values = file.asarray() if values is None else values
-        record = own_record(file.pages[0].description, path.name) | changes
-    text = record_text({name: value for name, value in record.items() if value is not None})
-    tifffile.imwrite(path, values, description=text, metadata=None, photometric="minisblack")
 
 
 @pytest.mark.parametrize("name", ["out.tif", "out.zarr"])
@@ -154,13 +143,37 @@ def test_cells_are_made_again(desk: Desk, name: str) -> None:
     desk.agrees(desk.folder / name, "--probability", moved)
 
 
-@pytest.mark.parametrize("words", [("e",), ("e.tif",), ("e", "--numbered-pngs", "--slices", "1:3")])
+@pytest.mark.parametrize(
+    "words", [("e",), ("e.tif",), ("e.tiff",), ("e.TIF",), ("e", "--numbered-pngs", "--slices", "1:3")]
+)
 def test_an_export_is_made_again(desk: Desk, words: tuple[str, ...]) -> None:
     output = desk.folder / words[0]
     emseg("export", desk.labels, "--image", desk.image, "--output", output, *words[1:])
     desk.agrees(output)
     record = output / "export.json" if output.is_dir() else output.with_suffix(".json")
     assert "the bytes agree" in emseg("reproduce", record).stdout
+
+
+@pytest.mark.parametrize("words", [("e",), ("e", "--numbered-pngs")])
+def test_what_another_program_left_in_an_export_is_not_compared(desk: Desk, words: tuple[str, ...]) -> None:
+    emseg("export", desk.labels, "--image", desk.image, "--output", desk.folder / words[0], *words[1:])
+    (desk.folder / "e" / ".DS_Store").write_bytes(b"of a file manager")
+    desk.agrees(desk.folder / "e")
+
+
+def test_a_file_that_an_export_lacks_is_named(desk: Desk) -> None:
+    emseg("export", desk.labels, "--image", desk.image, "--output", desk.folder / "e", "--numbered-pngs")
+    (desk.folder / "e" / "labels" / "0002.png").unlink()
+    desk.refuses(desk.folder / "e", said="0002.png is missing, so the export is not whole")
+
+
+def test_what_is_kept_is_of_the_same_kind(desk: Desk) -> None:
+    for name in ("e", "e.tif"):
+        emseg("export", desk.labels, "--image", desk.image, "--output", desk.folder / name)
+    desk.refuses(desk.folder / "e", "--output", desk.folder / "k.tif", said="is a folder, so")
+    desk.refuses(desk.folder / "e.tif", "--output", desk.folder / "k", said="is a TIFF file, so")
+    output = desk.predict("out.zarr")
+    desk.refuses(output, "--output", desk.folder / "k.tif", said="is a folder, so")
 
 
 def test_an_export_of_the_window_asks_for_its_labels(desk: Desk) -> None:
@@ -201,7 +214,17 @@ def test_what_has_no_record_is_refused(desk: Desk) -> None:
     desk.refuses(desk.run.folder, said="steps.npy is missing")
 
 
-def test_a_zarr_of_a_part_of_the_blocks_is_compared_as_it_is(desk: Desk) -> None:
+def test_nothing_is_kept_inside_of_the_output_itself(desk: Desk) -> None:
     output = desk.predict("out.zarr")
-    VolumeOutput(output).remove_slices([2])
-    assert "slice 2: " in emseg("reproduce", output, code=1).stdout
+    desk.refuses(output, "--output", output / "again.zarr", said="lies in")
+    emseg("export", desk.labels, "--image", desk.image, "--output", desk.folder / "e")
+    desk.refuses(desk.folder / "e", "--output", desk.folder / "e" / "again", said="lies in")
+
+
+def test_a_zarr_that_is_not_complete_is_refused(desk: Desk) -> None:
+    probability = desk.predict("p.zarr", "--as", "probability")
+    cells = desk.folder / "cells.zarr"
+    emseg("segment", probability, "--output", cells, "--size-px", 30)
+    for output in (probability, cells):
+        VolumeOutput(output).remove_slices([2])
+        desk.refuses(output, said="is not complete (1 block missing); resume it first")

@@ -220,6 +220,15 @@ def test_strokes_are_not_said_to_be_exchanged():
     assert labels.doubt(strokes, "truth") is None
 
 
+def test_cells_of_which_only_some_are_drawn_are_doubted():
+    own = np.full((2, 60, 60), 1, np.uint8)
+    own[:, 10:50, 10:50] = 2
+    assert "truth is boundary in 56% of its pixels; if only some cells are" in labels.doubt(own, "truth")
+    own[own == 1] = 0
+    own[:, 9:51, 9] = 1
+    assert labels.doubt(own, "truth") is None
+
+
 # -- instance maps --------------------------------------------------------------------
 
 

@@ -6,7 +6,8 @@ import pytest
 from emseg_napari.core.jobs import Failed
 from emseg_napari.doctor import computing
 from emseg_napari.doctor.checks import checks
-from emseg_napari.doctor.computing import BY_STARTER, as_expected
+from emseg_napari.doctor.computing import BY_STARTER, BY_TRAINED, as_expected
+from emseg_napari.inference.execution_trials import MOST_DIFFERENCE
 from emseg_napari.io.samples import phantom
 from emseg_napari.models.starter import STARTER_FOLDER
 
@@ -34,6 +35,19 @@ def test_a_small_difference_is_a_note_and_a_large_one_a_problem(predicted):
     assert as_expected("prediction", predicted + np.float32(0.004), 1.0, BY_STARTER).state == "note"
     assert as_expected("prediction", predicted + np.float32(0.2), 1.0, BY_STARTER).state == "problem"
     assert as_expected("prediction", predicted * np.float32("nan"), 1.0, BY_STARTER).state == "problem"
+
+
+def test_the_boundary_must_lie_where_it_should(predicted):
+    noise = np.random.default_rng(0).permuted(predicted.ravel()).reshape(predicted.shape)
+    for other in (noise, predicted[::-1], predicted.T, np.roll(predicted, 1, axis=1)):
+        for expected in (BY_STARTER, BY_TRAINED):
+            assert as_expected("prediction", np.ascontiguousarray(other), 1.0, expected).state == "problem"
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_what_half_precision_changes_at_most_is_far_within_the_tolerance(predicted, change):
+    above = predicted + np.float32(change * MOST_DIFFERENCE) > BY_STARTER.edge
+    assert np.abs(computing._by_part(above) - computing._PARTS).max() < BY_STARTER.most / 3
 
 
 class FailingEngine:

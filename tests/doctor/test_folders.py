@@ -1,5 +1,6 @@
 """Folders: where nothing can be written is said, with what belongs there; nothing is left behind."""
 
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +53,17 @@ def test_napari_needs_its_own_folders(home, monkeypatch):
     }
     monkeypatch.setenv("NAPARI_CONFIG", "elsewhere.yaml")
     assert [one.name for one in folders.of_napari()] == ["napari's icons"]
+
+
+def test_the_file_that_is_tried_has_a_name_that_is_tried_once(home, monkeypatch):
+    # on Windows, tempfile goes on with other names where a folder cannot be written: practically without end
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: pytest.fail("tempfile chose the name"))
+    assert next(folders.findings()).state == "ok"
+
+
+def test_napari_opens_on_a_disk_with_little_room(home, monkeypatch):
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: SimpleNamespace(free=0.5e9))
+    assert {one.state for one in folders.of_napari()} == {"ok"}
 
 
 @pytest.mark.parametrize(("free_gb", "state"), [(0.5, "problem"), (3, "note"), (30, "ok")])

@@ -31,6 +31,7 @@ def test_a_screen_with_all_is_fine(whole):
     [
         ({"renderer": "llvmpipe (LLVM 15.0.6, 256 bits)"}, "OpenGL", "note", "The processor draws"),
         ({"renderer": "GDI Generic", "version": "1.1.0"}, "OpenGL", "problem", "OpenGL 2.1 or later"),
+        ({"version": "OpenGL ES 3.2 Mesa"}, "OpenGL", "note", "cannot be compared"),
         ({"fonts": 0}, "fonts", "problem", "There are no fonts"),
     ],
 )

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.exchange.credits import credits_of, remember
+from emseg_napari.exchange.credits import U_NET, Citation, credits_of, remember
 from emseg_napari.exchange.export import export_package
 from emseg_napari.exchange.importing import import_network
 from emseg_napari.inference import predict
 from emseg_napari.io.samples import phantom
+from emseg_napari.models.imported import Imported
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.trainer import train_network
@@ -130,6 +131,40 @@ def test_author_and_licence_are_asked_for_once_and_those_of_the_starter_are_know
     known = credits_of(trained, [], None, [])
     assert (known.authors, known.licence) == (["A. Person", "B. Other"], "MIT")
     assert credits_of(open_run("starter"), [], None, []).licence == "BSD-3-Clause"
+
+
+def test_what_was_imported_keeps_its_authors_licence_and_citations(trained):
+    remember(credits_of(trained, ["B. Other"], "MIT", []))
+    imported = Imported(
+        file="a.zip",
+        sha256="0",
+        name="net",
+        weights="keras_v3",
+        authors=["A. Person"],
+        licence="GPL-3.0-or-later",
+        cite=["Person 2020 doi:10.1000/1", f"{U_NET.text} doi:{U_NET.doi}"],
+    )
+    run = Run(trained.folder, trained.settings, trained.record.model_copy(update={"imported": imported}))
+    kept = credits_of(run, [], None, [])
+    assert (kept.authors, kept.licence) == (["A. Person"], "GPL-3.0-or-later")
+    assert kept.citations[:2] == [Citation(text="Person 2020", doi="10.1000/1"), U_NET]
+    assert kept.citations.count(U_NET) == 1
+    assert credits_of(run, ["B. Other"], None, []).authors == ["A. Person", "B. Other"]
+    with pytest.raises(UserError, match=r"under GPL-3\.0-or-later, and cannot be passed on under MIT"):
+        credits_of(run, [], "MIT", [])
+    run.record = run.record.model_copy(update={"imported": imported.model_copy(update={"licence": None})})
+    with pytest.raises(UserError, match="was imported with no licence"):
+        credits_of(run, [], "MIT", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("stack.tif", "A package is a .zip file"), ("notes.zip", "is no bioimage.io package")]
+)
+def test_a_file_that_is_no_package_is_not_replaced_by_one(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(UserError, match=words):
+        exported(open_run("starter"), tmp_path / name)
+    assert (tmp_path / name).read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("network", ["trees", "ridge"])

@@ -92,6 +92,17 @@ def test_where_a_package_makes_labels_their_threshold_is_kept(tmp_path, image):
     after = [{"id": "binarize", "kwargs": {"threshold": 0.3}}]
     file = package(tmp_path / "a.zip", two_channels(), image, [STANDARD], ("foreground", "x"), after)
     assert import_network(file, tmp_path / "run").record.threshold == pytest.approx(0.7)  # of the boundary
+    file = package(tmp_path / "b.zip", two_channels(), image, [STANDARD], ("c0", "c1"), after)
+    run = import_network(file, tmp_path / "other", Answers(channel=0, channel_is="interior"))
+    assert run.record.threshold == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("last", [STANDARD, RANGE], ids=lambda step: step["id"])
+def test_a_normalisation_that_would_lose_an_inversion_is_refused(tmp_path, image, last):
+    inverting = {"id": "scale_linear", "kwargs": {"gain": -1.0, "offset": 255.0}}
+    file = package(tmp_path / "a.zip", two_channels(), image, [inverting, last])
+    with pytest.raises(UserError, match="cannot be repeated here"):
+        import_network(file, tmp_path / "run")
 
 
 def test_what_names_do_not_tell_is_asked_and_remembered(tmp_path, image):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from emseg_napari.cli import app
 from emseg_napari.core.labels import to_isbi
+from emseg_napari.io.own_record import own_record, record_text
 from emseg_napari.io.samples import phantom
 
 SHAPE = (6, 40, 50)  # smaller than a patch
@@ -71,3 +73,12 @@ class Desk:
         before = state(self.folder)
         assert_sentence(command(), *parts)
         assert state(self.folder) == before
+
+
+def rewrite(path: Path, values: np.ndarray | None = None, **changes: Any) -> None:
+    """Change values and record of a TIFF file; None removes an entry."""
+    with tifffile.TiffFile(path) as file:
+        values = file.asarray() if values is None else values
+        record = own_record(file.pages[0].description, path.name) | changes
+    text = record_text({name: value for name, value in record.items() if value is not None})
+    tifffile.imwrite(path, values, description=text, metadata=None, photometric="minisblack")

@@ -212,6 +212,22 @@ def test_tiles_of_16_bit_say_what_becomes_black_and_white(tmp_path):
     assert tile(tmp_path / "out", 1, "0_0_0")[39, 49] == 255
 
 
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("record", [{}, {"kind": "probability"}])
+def test_images_may_have_pixels_without_a_value(to, record, tmp_path):
+    image = np.linspace(0, 1, 2 * 300 * 530).reshape(2, 300, 530).astype(np.float32)
+    image[0, 7], image[1, 7] = np.nan, np.inf
+    output = written(tmp_path, to, image, labels=False, record=record)
+    if to == "tiles":
+        assert not tile(output, 0, "0_0_0")[7].any()
+        assert (tile(output, 1, "0_0_0")[7] == 255).all()
+    elif to == "webknossos":
+        values = zarr.open_array(output / "color" / "1", mode="r")[0, 3:533, 5:305, 3:5].T
+        assert np.array_equal(values, image, equal_nan=True)
+    else:
+        assert np.array_equal(open_volume(output)[...], image, equal_nan=True)
+
+
 def test_a_webknossos_dataset_has_a_layer_and_an_annotation(tmp_path):
     """What webKnossos' own library reads of it is tested in test_webknossos.py."""
     output = written(tmp_path, "webknossos")

@@ -257,8 +257,9 @@ def test_image_and_labels_are_exported_however_they_lie_in_memory(tmp_path, odd,
 
 
 def test_numbers_have_as_many_digits_as_the_highest_one_needs(tmp_path):
-    export._write_slices(tmp_path / "s", np.zeros((2, 4, 4), np.uint8), [5, 12345])
-    assert contents(tmp_path / "s") == ["00005.png", "12345.png"]
+    record = {"file_format": "numbered PNGs", "image_dtype": "uint8", "slices": [5, 12345]}
+    names = [path.name for path in export.export_files(tmp_path, record)]
+    assert names == ["00005.png", "12345.png"] * 2
 
 
 FORMS = pytest.mark.parametrize("name", ["e", "slices", "e.tif"])

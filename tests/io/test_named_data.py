@@ -1,14 +1,18 @@
 """Data that people have, by the name of its source: what is read as it is, and what to do with the rest."""
 
+import io
 import json
+import shutil
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.formats.microscope_text import pixel_note
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.stacks import read_labels
 
@@ -119,6 +123,38 @@ def test_other_texts_are_not_mentioned(microscope):
     assert ".txt" not in open_volume(microscope).description.sentence()
 
 
+def test_a_text_in_two_bytes_a_letter_is_quoted(microscope):
+    for file in microscope.glob("*.txt"):
+        file.write_text("PixelSize=4.960938\r\n", "utf-16")
+    assert '"PixelSize=4.960938"' in open_volume(microscope).description.sentence()
+
+
+def test_texts_that_cannot_be_read_are_passed_over_and_long_ones_not_read_whole(microscope, monkeypatch):
+    read = []
+
+    def opened(path: Path, mode: str) -> io.BytesIO:
+        if path.name == "S000.txt":
+            raise PermissionError(13, "Permission denied")
+        read.append(LongText())
+        return read[-1]
+
+    monkeypatch.setattr(Path, "open", opened)
+    assert pixel_note(microscope) == ()
+    assert [text.asked for text in read] == [[1 << 20], [1 << 20]]
+
+
+class LongText(io.BytesIO):
+    """A file that notes how much of it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(b"nothing")
+        self.asked: list[int | None] = []
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.asked.append(size)
+        return super().read(size)
+
+
 def test_slices_in_the_only_folder_of_a_folder_are_opened_and_that_is_said(microscope):
     (microscope.parent / "summary.txt").write_text("six slices", "utf-8")
     volume = open_volume(microscope.parent)
@@ -126,7 +162,18 @@ def test_slices_in_the_only_folder_of_a_folder_are_opened_and_that_is_said(micro
     assert "its slices lie in session" in volume.description.sentence()
 
 
+def test_what_is_written_beside_the_only_folder_of_slices_does_not_hide_it(microscope):
+    source = open_volume(microscope.parent).source
+    zarr.create_array(microscope.parent / "out.zarr", data=IMAGE + 1)
+    (microscope.parent / "notes").mkdir()
+    assert np.array_equal(open_volume(microscope.parent)[...], IMAGE)
+    tifffile.imwrite(microscope.parent / "out.tif", IMAGE + 1)
+    assert np.array_equal(open_volume(source)[...], IMAGE)
+    with pytest.raises(UserError, match=r"holds out\.tif and session, and each may be the stack; choose one"):
+        open_volume(microscope.parent)
+
+
 def test_two_folders_of_slices_are_not_guessed_between(microscope):
-    (microscope.parent / "other").mkdir()
-    with pytest.raises(UserError, match="has no TIFF or PNG files"):
+    shutil.copytree(microscope, microscope.parent / "other")
+    with pytest.raises(UserError, match="holds other and session, and each may be the stack"):
         open_volume(microscope.parent)

@@ -73,6 +73,10 @@ def test_the_numbers_in_the_names_say_the_order(tmp_path, names):
             ["raw5.tif", "raw6.tif", "seg1.tif"],
             r"files of several kinds, such as raw5\.tif and seg1\.tif",
         ),
+        (
+            ["img-1.tif", "img-2.tif", "img3.tif"],
+            r"holds img-1\.tif and img3\.tif, where a hyphen may be a minus \(name all alike\)",
+        ),
     ],
     ids=str,
 )

@@ -1,10 +1,12 @@
 """Datasets of webKnossos as its library writes them: layers, magnifications, a box in larger arrays."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from emseg_napari.core.jobs import UserError
@@ -61,6 +63,12 @@ def write(folder: Path, container: str = "zarr3", **scale: object) -> Path:
     return folder
 
 
+def state(dataset: Path, changed: Callable[[str], str]) -> None:
+    """Change the text of the description."""
+    file = dataset / "datasource-properties.json"
+    file.write_text(changed(file.read_text("utf-8")), "utf-8")
+
+
 @pytest.fixture(params=["zarr", "zarr3"])
 def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write(tmp_path / "brain", request.param)
@@ -111,6 +119,26 @@ def test_a_change_of_any_chunk_is_noticed(dataset):
     assert is_changed(before, state_of(open_volume(dataset)))
 
 
+@pytest.mark.parametrize("inner", ["out.zarr", "out/o.zarr", "out", "slices"])
+def test_what_else_lies_in_a_dataset_is_opened_as_what_it_is(dataset, inner):
+    if inner == "slices":
+        (dataset / inner).mkdir()
+        for z, plane in enumerate(VALUES):
+            tifffile.imwrite(dataset / inner / f"s{z}.tif", plane)
+    else:
+        zarr.create_array(dataset / inner, data=VALUES, chunks=(5, 8, 8))
+    assert np.array_equal(open_volume(dataset / inner)[...], VALUES)
+
+
+def test_the_arrays_of_a_layer_may_lie_in_a_folder_of_another_name(dataset):
+    (dataset / "color").rename(dataset / "em")
+    state(dataset, lambda text: text.replace("./color/", "./em/"))
+    for path in (dataset, dataset / "color", dataset / "em/1", open_volume(dataset).source):
+        volume = open_volume(path)
+        assert np.array_equal(volume[...], VALUES)
+        assert volume.voxel.size == (40.0, 5.0, 4.0)
+
+
 def test_an_unknown_layer_is_answered_with_those_that_there_are(dataset):
     with pytest.raises(UserError, match=r"no dataset red; it has color \(5 x 40 x 36\), segmentation"):
         open_volume(dataset / "red")
@@ -127,6 +155,47 @@ def test_a_damaged_description_is_a_sentence(dataset, layers):
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"dataLayers": layers}), "utf-8")
     with pytest.raises(UserError, match=r"damaged datasource-properties.json"):
         open_volume(dataset)
+
+
+def changed(dataset: Path, change: Callable[[dict], None]) -> Path:
+    stated = json.loads((dataset / "datasource-properties.json").read_text("utf-8"))
+    change(stated)
+    state(dataset, lambda _: json.dumps(stated))
+    return dataset
+
+
+def test_a_magnification_of_nothing_is_a_sentence(dataset):
+    changed(dataset, lambda stated: stated["dataLayers"][0]["mags"][0].update(mag=[0, 0, 0]))
+    with pytest.raises(UserError, match=r"damaged datasource-properties.json"):
+        open_volume(dataset)
+
+
+@pytest.mark.parametrize("factor", [["a", None, 3], [0, 4, 4], [4, -4, 40], [float("nan"), 4, 4], 7])
+def test_a_size_of_voxels_that_is_none_is_said(dataset, factor):
+    changed(dataset, lambda stated: stated["scale"].update(factor=factor))
+    volume = open_volume(dataset)
+    assert volume.voxel is None
+    assert "no size of a voxel is known" in volume.description.sentence()
+
+
+def test_a_layer_without_any_magnification_does_not_hide_the_others(dataset):
+    changed(dataset, lambda stated: stated["dataLayers"][1].update(mags=[]))
+    assert np.array_equal(open_volume(dataset)[...], VALUES)
+    with pytest.raises(UserError, match=r"no dataset segmentation; it has color"):
+        open_volume(dataset / "segmentation")
+
+
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_an_array_outside_of_the_dataset_is_refused_and_the_others_are_opened(dataset, is_absolute):
+    other = dataset.parent / "other"
+    (dataset / "color" / "2-2-1").rename(other)
+    path = str(other) if is_absolute else "../other"
+    changed(dataset, lambda stated: stated["dataLayers"][0]["mags"][0].update(path=path))
+    assert [one.shape for one in open_levels(dataset)] == [SIZE]
+    changed(dataset, lambda stated: stated["dataLayers"][0]["mags"].pop(1))
+    with pytest.raises(UserError, match=r"color of brain lies outside of it.*; copy the dataset"):
+        open_volume(dataset)
+    assert np.array_equal(open_volume(dataset, labels=True)[...], IDS)
 
 
 def test_a_box_that_the_array_does_not_hold_is_refused(dataset):

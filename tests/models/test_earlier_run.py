@@ -7,12 +7,14 @@ import pytest
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models import run as run_module
 from emseg_napari.models.earlier_run import (
+    check_start,
     opened_replay,
     opened_start,
     replay_notes,
     starter_name,
     with_default_start,
 )
+from emseg_napari.models.run import Run
 from emseg_napari.models.run_folder import refuse_other_settings
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
 from emseg_napari.settings import TrainingSettings
@@ -121,6 +123,12 @@ def test_a_missing_starter_that_is_asked_for_is_said(starter):
 def test_the_starter_cannot_start_another_network():
     with pytest.raises(UserError, match="starter is a 'compact' network and cannot start a 'reference' one"):
         opened_start(TrainingSettings.recipe("reference", start=STARTER))
+
+
+def test_an_imported_network_that_cannot_start_another_names_its_own(starter):
+    mine = Run(starter.folder, starter.settings.model_copy(update={"network": "imported"}), starter.record)
+    with pytest.raises(UserError, match=r"choose another run, or network 'imported'.*--network imported"):
+        check_start(mine, "compact", mine.folder)
 
 
 def test_the_starter_that_comes_with_the_package_is_whole(monkeypatch):

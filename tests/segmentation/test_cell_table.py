@@ -31,11 +31,12 @@ CELLS = [cells_in(plane) for plane in STACK]
         np.random.default_rng(1).integers(2**31 - 90, 2**31, (20, 30)).astype(np.int32),
         np.array([[1, 2**31 - 1, 0]], np.int32),  # few pixels, far apart
         np.array([[-2, -(2**31), 2**31 - 1]], np.int32),
+        np.array([[-1, 32767, 0, -32768]], np.int16),
         np.array([[2**63 - 1, 2**63 - 1, 0]], np.uint64),
     ],
 )
-def test_every_number_of_a_slice_is_counted_but_0(plane):
-    numbers, pixels = np.unique(plane[plane != 0], return_counts=True)
+def test_every_number_of_a_slice_above_0_is_counted(plane):
+    numbers, pixels = np.unique(plane[plane > 0], return_counts=True)
     found = cells_in(plane)
     assert (found.numbers.tolist(), found.pixels.tolist()) == (numbers.tolist(), pixels.tolist())
     assert (found.numbers.dtype, found.pixels.dtype) == (np.int64, np.int64)
@@ -126,6 +127,11 @@ def touching(stack: np.ndarray, linked: bool) -> dict[int, str]:
 def test_neighbours_touch_or_lie_behind_a_line_of_no_cell():
     plane = np.array([[1, 0, 2, 0, 0, 3, 0, 0, 0, 4], [1, 5, 5, 0, 0, 0, 0, 0, 0, 4]])
     assert touching(plane[np.newaxis], False) == {1: "2 5", 2: "1 3 5", 3: "2", 4: "", 5: "1 2"}
+
+
+def test_negative_numbers_are_unlabelled_and_no_cells():
+    stack = np.array([[[-1, 32767, 32767, -32768, -2, 5]], [[-1, 7, -1, -1, -1, -1]]], np.int16)
+    assert touching(stack, True) == {5: "32767", 7: "32767", 32767: "5 7"}
 
 
 def test_linked_cells_have_neighbours_in_the_slices_beside_them():

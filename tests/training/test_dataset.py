@@ -8,6 +8,7 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.models import resampling
 from emseg_napari.models import run as run_module
 from emseg_napari.models.earlier_run import opened_start
+from emseg_napari.models.imported import Imported
 from emseg_napari.models.run import Run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.dataset import check_data, prepare
@@ -212,6 +213,10 @@ def test_what_a_training_starts_from_is_said_and_whether_that_had_seen_what_is_h
     assert said(start="starter", start_slices=[0]).endswith("1 held-out slice. It starts from 'starter'.")
     assert said(start="starter", start_slices=[6, 7]).endswith(
         "'starter', which had been trained on slices 6-7 of this image, so the score is too good."
+    )
+    foreign = Imported(file="net.keras", sha256="0", name="net", weights="keras_v3")
+    assert said("imported", start="net", imported=foreign).endswith(
+        "It starts from 'net'. It is not known on which slices 'net' was trained: scores may be too good."
     )
     monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
     assert said().endswith("random weights; this installation has no starter network.")

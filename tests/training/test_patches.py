@@ -311,3 +311,11 @@ def test_a_part_has_the_grey_levels_of_its_slice():
     part = np.s_[:, 48:]
     patches = PatchSampler(image, labels, settings(patch_px=64), Normalisation(), part).batch(0)[0]
     assert np.isin(patches[:, :, :48], Normalisation().apply(image[0])[part]).all()
+
+
+def test_of_small_slices_the_patches_lie_on_the_grid_of_the_network():
+    image, labels = random_stack((1, 44, 44))
+    patches = PatchSampler(image, labels, settings(patch_px=96), Normalisation(), grid_px=32)
+    live = LivePatches(image, settings(patch_px=96), Normalisation(), 0.5, grid_px=32)
+    live.update(0, labels[0])
+    assert patches.batch(0)[0].shape[1:3] == live.batch(0)[0].shape[1:3] == (64, 64)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from emseg_napari.models.imported import Imported
 from emseg_napari.models.run import RunRecord
 from emseg_napari.training.run_record import (
     compared_with_start,
@@ -162,3 +163,11 @@ def test_what_could_not_be_scored_says_why_and_how_much_boundary_there_is():
 @pytest.mark.parametrize("changes", [{"start": None}, {"viewed_slice": None, "kept_accuracy": 0.9}])
 def test_a_run_without_a_start_or_of_an_earlier_version_says_nothing(changes):
     assert comparison_sentence(record(**changes)) == ""
+
+
+def test_of_a_start_that_was_trained_elsewhere_it_is_said_that_its_slices_are_not_known():
+    foreign = Imported(file="net.keras", sha256="0", name="net", weights="keras_v3")
+    doubt = "It is not known on which slices 'starter' was trained"
+    assert doubt in comparison_sentence(scored(0.917, 0.902, imported=foreign))
+    own = foreign.model_copy(update={"trained_by_emseg": True})
+    assert doubt not in comparison_sentence(scored(0.917, 0.902, imported=own))

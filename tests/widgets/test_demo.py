@@ -1,5 +1,6 @@
 """The demo's window, and the demo by itself: what a step did not do ends it with that step's sentence."""
 
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from qtpy import PYQT5
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QLabel, QWidget
 
+from emseg_napari.core import child
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets import demo, dock_widget
 from emseg_napari.widgets.demo import ScriptedDemo, enlarge
@@ -114,3 +116,16 @@ def test_where_only_the_dock_is_closed_while_it_loads_the_sample_opens_all_the_s
     QTimer.singleShot(0, lambda: viewer.window.remove_dock_widget("all"))
     _, dock = demo.open_window()
     assert dock.workspace.image is not None
+
+
+def test_what_is_started_from_the_window_has_the_users_environment(monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", "of the user")
+    for name, value in child.module_path().items():
+        monkeypatch.setenv(name, value)
+
+    def open_window(path):
+        raise UserError(os.environ["PYTHONPATH"])
+
+    monkeypatch.setattr(demo, "open_window", open_window)
+    assert demo.main([]) == 1
+    assert capsys.readouterr().err == "emseg: of the user\n"

@@ -5,8 +5,9 @@ import threading
 from threading import Event
 
 import pytest
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QCheckBox, QMainWindow
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication, QCheckBox, QComboBox, QMainWindow
 
 from emseg_napari.annotation.session.recovery import new_recovery
 from emseg_napari.annotation.session.store import Session, save_session
@@ -266,3 +267,22 @@ def test_no_part_is_a_window_of_its_own_while_the_dock_is_built(viewer, qtbot):
     timer.stop()
     assert windows
     assert {id(one) for one in windows} <= before
+
+
+def test_the_wheel_changes_no_list_that_it_passes(viewer, qtbot):
+    dock = opened(viewer, qtbot)[1].dock
+    lists = [one for one in dock.findChildren(QComboBox) if one.count() > 1]
+    before = [one.currentText() for one in lists]
+    assert before
+    for widget in lists:
+        for turn in (-120, 120, 120):
+            wheel(widget, turn)
+    assert [one.currentText() for one in lists] == before
+
+
+def wheel(widget, turn):
+    """Turn the mouse wheel over a widget."""
+    centre = QPointF(widget.rect().center())
+    where = (centre, QPointF(widget.mapToGlobal(centre.toPoint())), QPoint(), QPoint(0, turn))
+    how = (Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False)
+    QApplication.sendEvent(widget, QWheelEvent(*where, *how))

@@ -97,6 +97,7 @@ def test_cancel_writes_nothing(step, qtbot, tmp_path, monkeypatch):
     step.format.setCurrentText("tiles")
     step.write(tmp_path / "tiles")
     assert "a layer is being saved" in step.save.toolTip()
+    step.format.setCurrentText("ome-zarr")  # for the next job
     step.cancel.click()
     waiting.set()
     wait_for(qtbot, lambda: not step.job.running)

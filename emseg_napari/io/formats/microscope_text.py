@@ -19,11 +19,21 @@ def pixel_note(folder: Path) -> tuple[str, ...]:
     It is quoted and not used: the text has no thickness of slices, and programs write it in different units.
     """
     for path in _texts(folder):
-        line = _PIXEL.search(path.read_bytes()[:_LONGEST].decode("utf-8", "replace").replace("\r", "\n"))
-        if line:
+        if line := _PIXEL.search(_beginning(path)):
             text = " ".join(line[0].split())[:_SHOWN]
             return (f'no size of a voxel is known; {path.name} beside the slices says "{text}"',)
     return ()
+
+
+def _beginning(path: Path) -> str:
+    """Return how a text begins; empty if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST).decode("utf-8", "replace")
+    except OSError:  # as while another program writes it
+        return ""
+    # without what UTF-16 has before and between its letters
+    return text.lstrip("\ufffd").replace("\0", "").replace("\r", "\n")
 
 
 def _texts(folder: Path) -> Iterator[Path]:

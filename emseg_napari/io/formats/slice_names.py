@@ -50,9 +50,13 @@ def slice_files(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
         paths = [path for path in folder.iterdir() if _is_slice(path)]
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror}); check its permissions.") from error
-    if not paths and (inner := _only_folder(folder)):
-        paths, notes = slice_files(inner)
-        return paths, (f"its slices lie in {inner.name}", *notes)
+    inner = _folders_with_slices(folder) if len(paths) < 2 else []
+    if not paths and len(inner) == 1:
+        paths, notes = slice_files(inner[0])
+        return paths, (f"its slices lie in {inner[0].name}", *notes)
+    if inner:
+        a, b = [*paths, *sorted(inner)][:2]
+        raise UserError(f"{folder} holds {a.name} and {b.name}, and each may be the stack; choose one.")
     if not paths:
         raise UserError(f"{folder} has no TIFF or PNG files; choose a folder of numbered slices.")
     if len(paths) == 1:
@@ -63,10 +67,16 @@ def slice_files(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     return [path for _, path in numbered], _kinds(names) + _gaps([number for number, _ in numbered])
 
 
-def _only_folder(folder: Path) -> Path | None:
-    """Return the only folder in a folder if slices lie in it, as some microscopes leave them."""
-    inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    return inner[0] if len(inner) == 1 and any(map(_is_slice, inner[0].iterdir())) else None
+def _folders_with_slices(folder: Path) -> list[Path]:
+    """Return the folders in a folder in which slices lie, as some microscopes leave them."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".") and _has_slices(path)]
+
+
+def _has_slices(path: Path) -> bool:
+    try:
+        return path.is_dir() and any(map(_is_slice, path.iterdir()))
+    except OSError:  # it may not be entered
+        return False
 
 
 def _is_slice(path: Path) -> bool:
@@ -98,7 +108,7 @@ def _numbered(folder: Path, names: list[_Name]) -> list[tuple[int, Path]]:
         raise _refused(folder, f"holds {without}, which has no number that says its place among the others")
     if len({name.words for name in names}) > 1:
         return _of_several_kinds(folder, names)
-    signed = _signed(names)
+    signed = _signed(folder, names)
     varying = [column for column in zip(*signed, strict=True) if len(set(column)) > 1]
     order = sorted(range(len(names)), key=lambda n: signed[n])
     for column in varying:
@@ -113,10 +123,20 @@ def _numbered(folder: Path, names: list[_Name]) -> list[tuple[int, Path]]:
     )
 
 
-def _signed(names: list[_Name]) -> list[tuple[int, ...]]:
-    """Return the numbers of names of one kind; a hyphen that all of them have is none of a number."""
+def _signed(folder: Path, names: list[_Name]) -> list[tuple[int, ...]]:
+    """Return the numbers of names of one kind; a hyphen that all of them have is none of a number.
+
+    Raises
+    ------
+    UserError
+        If only some have one, and neither a 0 nor a plus says that it is a minus.
+    """
     signs = list(zip(*(name.signs for name in names), strict=True))
     negative = [set(column) != {"-"} for column in signs]
+    for column, numbers in zip(signs, zip(*(name.numbers for name in names), strict=True), strict=True):
+        if set(column) == {"-", ""} and 0 not in numbers:
+            a, b = (names[column.index(sign)].path.name for sign in ("-", ""))
+            raise _refused(folder, f"holds {a} and {b}, where a hyphen may be a minus (name all alike)")
     return [
         tuple(
             -number if sign == "-" and may_be else number

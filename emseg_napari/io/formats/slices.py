@@ -105,7 +105,8 @@ def open_slices(path: Path, labels: bool = False) -> Volume:
         notes=(*notes, *usual.notes),
     )
     pixels = FilePixels(tuple(paths), (len(paths), *size), dtype, labels)
-    return Volume.described(found, str(path), pixels)
+    # the folder itself of the slices, which another file beside that folder does not hide
+    return Volume.described(found, str(paths[0].parent if path.is_dir() else path), pixels)
 
 
 def read_slice_file(path: Path, labels: bool = False) -> np.ndarray:

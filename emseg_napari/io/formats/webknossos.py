@@ -6,7 +6,7 @@ the bounding box, outside of which nothing is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,12 @@ class _Magnification:
     folder: str
     factor: Size
     axes: tuple[str, ...]
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it lies in the dataset, and not anywhere on this or another computer."""
+        path = Path(self.folder)
+        return not path.anchor and ".." not in path.parts and "://" not in self.folder
 
 
 @dataclass(frozen=True)
@@ -121,24 +127,30 @@ def open_webknossos(root: Path, dataset: str = "", fills: bool = False, wanted: 
         kind = "labels" if wanted == "labels" else "image"
         meant = {name: layer for name, layer in layers.items() if layer.kind == kind} or layers
         dataset = choose({name: Dataset(one.size, one.dtype) for name, one in meant.items()}, root.name)
-    layer = layers.get(dataset.partition("/")[0])
-    found = [one for one in layer.magnifications if dataset in (layer.name, one.folder)] if layer else []
-    if layer is None or not found:
-        all_ = {name: Dataset(one.size, one.dtype) for name, one in layers.items()}
-        raise unknown_dataset(all_, dataset, root.name)
-    return _open(root, layer, found[0], fills)
+    for layer in layers.values():
+        for magnification in layer.magnifications:
+            if dataset in (layer.name, magnification.folder):
+                return _open(root, layer, magnification, fills)
+    raise unknown_dataset(
+        {name: Dataset(one.size, one.dtype) for name, one in layers.items()}, dataset, root.name
+    )
 
 
 def webknossos_levels(folder: Path, root: Path) -> list[Path]:
     """Return the arrays of all magnifications of the layer that an array is one of, the finest first."""
     for layer in _layers(root):
-        folders = [root / one.folder for one in layer.magnifications]
+        folders = [root / one.folder for one in layer.magnifications if one.is_inside]
         if folder in folders:
             return folders
     return [folder]
 
 
 def _open(root: Path, layer: _Layer, magnification: _Magnification, fills: bool) -> Volume:
+    if not magnification.is_inside:
+        raise UserError(
+            f"{layer.name} of {root.name} lies outside of it ({magnification.folder}); copy the dataset "
+            "together with the voxels of all its layers."
+        )
     folder, name = root / magnification.folder, name_of(root, magnification.folder)
     if layer.container not in _ZARR:
         raise UserError(
@@ -174,21 +186,24 @@ def _placed(
     """Add size and place of the voxels; voxels of all magnifications begin at the same corner."""
     scale = (webknossos_properties(root) or {}).get("scale")
     stated = scale if isinstance(scale, Mapping) else {"factor": scale}  # older ones list nanometres
-    factor = stated.get("factor")
-    if not isinstance(factor, list) or len(factor) != 3:
+    factor, unit = stated.get("factor"), stated.get("unit", "nanometer")
+    if factor is None:
         return file
-    fine = factor[::-1]
+    fine = factor[::-1] if isinstance(factor, list) else [factor]
+    if len(fine) != 3 or not all(isinstance(one, int | float) for one in fine):
+        return placed(file, fine, unit)  # which says that
     sizes = [size * one for size, one in zip(fine, magnification.factor, strict=True)]
     shifts = [
         part.start * size + (size - first) / 2 for part, size, first in zip(box, sizes, fine, strict=True)
     ]
-    return placed(file, sizes, stated.get("unit", "nanometer"), shifts)
+    return placed(file, sizes, unit, shifts)
 
 
 def _layers(root: Path) -> list[_Layer]:
     try:
-        return [_layer(one) for one in (webknossos_properties(root) or {})["dataLayers"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        layers = [_layer(one) for one in (webknossos_properties(root) or {})["dataLayers"]]
+        return [layer for layer in layers if layer.magnifications and all(layer.size)]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             f"{root.name} has a damaged datasource-properties.json ({error!r}); copy it again."
         ) from error
@@ -196,25 +211,32 @@ def _layers(root: Path) -> list[_Layer]:
 
 def _layer(stated: Mapping[str, Any]) -> _Layer:
     box = stated["boundingBox"]
-    x, y, z = map(int, box["topLeft"])
     magnifications = [
-        _magnification(stated["name"], one) for one in stated.get("mags") or stated["wkwResolutions"]
+        _magnification(stated["name"], one) for one in stated.get("mags") or stated.get("wkwResolutions", [])
     ]
     return _Layer(
         str(stated["name"]),
         _KINDS.get(stated["category"], ""),
         str(stated["dataFormat"]),
         str(stated["elementClass"]),
-        (z, y, x),
-        (int(box["depth"]), int(box["height"]), int(box["width"])),
+        _zyx(box["topLeft"], 0),
+        _zyx((box["width"], box["height"], box["depth"]), 0),
         tuple(sorted(magnifications, key=lambda one: one.factor)),
     )
 
 
 def _magnification(layer: str, stated: Mapping[str, Any]) -> _Magnification:
     factor = stated.get("mag", stated.get("resolution"))
-    x, y, z = (factor,) * 3 if isinstance(factor, int) else map(int, factor)
+    z, y, x = _zyx((factor,) * 3 if isinstance(factor, int) else factor, 1)
     name = str(x) if x == y == z else f"{x}-{y}-{z}"
     places = stated.get("axisOrder") or {"c": 0, "x": 1, "y": 2, "z": 3}
     folder = str(stated.get("path") or f"{layer}/{name}").removeprefix("./")
     return _Magnification(folder, (z, y, x), tuple(sorted(places, key=lambda axis: places[axis])))
+
+
+def _zyx(stated: Sequence[Any], least: int) -> Size:
+    """Return whole numbers along z, y, x of those stated along x, y, z, none of them below `least`."""
+    x, y, z = map(int, stated)
+    if min(x, y, z) < least:
+        raise ValueError(f"{[x, y, z]} where no number is below {least}")
+    return z, y, x

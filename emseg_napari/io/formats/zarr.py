@@ -13,7 +13,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io.address import Location
 from emseg_napari.io.axes import Size, name_of, shape_text
-from emseg_napari.io.containers import ZARR, path_inside
+from emseg_napari.io.containers import ZARR, path_inside, webknossos_root
 from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
@@ -229,7 +229,7 @@ def _image_around(folder: Location) -> _Level | None:
     """Return the multiscale image that an array is a level of."""
     around: Sequence[Location] = folder.parents
     for parent in around[:3]:
-        if ZARR.is_node(parent):
+        if ZARR.is_node(parent) and webknossos_root(parent) is None:  # whose groups are no image
             image = Multiscale(_node(parent, parent.name).attrs.asdict(), parent.name)
             path = path_inside(parent, folder)
             if path in image.paths:

@@ -121,8 +121,25 @@ def write_scales(
 
 
 def _coarser(finer: Scale, scale: Scale, window: VolumeWindow, labels: bool) -> np.ndarray:
-    """Return the voxels of a window from those of the finer scale that they stand for."""
+    """Return the voxels of a window, of which parts are made one after the other to save memory."""
+    z, y, x = window
+    whole = Extent(scale.extent.factor, (z.start, y.start, x.start), (z.stop, y.stop, x.stop))
     step = tuple(b // a for a, b in zip(finer.extent.factor, scale.extent.factor, strict=True))
+    of_a_block = tuple(max(1, n // s) for n, s in zip(scale.block, step, strict=True))
+    values = np.zeros((0, 0, 0))
+    for part in whole.windows(of_a_block, scale.start):  # type: ignore[arg-type]
+        found = _part(finer, step, part, labels)  # type: ignore[arg-type]
+        if not values.size:
+            values = np.empty(whole.shape, found.dtype)
+        at_z, at_y, at_x = (
+            slice(one.start - b, one.stop - b) for one, b in zip(part, whole.begin, strict=True)
+        )
+        values[at_z, at_y, at_x] = found
+    return values
+
+
+def _part(finer: Scale, step: Size, window: VolumeWindow, labels: bool) -> np.ndarray:
+    """Return the voxels of a window from those of the finer scale that they stand for."""
     whole = [slice(part.start * s, part.stop * s) for part, s in zip(window, step, strict=True)]
     z, y, x = (
         slice(max(part.start, b), min(part.stop, e))
@@ -132,6 +149,8 @@ def _coarser(finer: Scale, scale: Scale, window: VolumeWindow, labels: bool) -> 
         (there.start - part.start, part.stop - there.stop)
         for part, there in zip(whole, (z, y, x), strict=True)
     ]
-    values = np.pad(finer.read((z, y, x)), missing, mode="edge")
+    values = finer.read((z, y, x))
+    if np.any(missing):
+        values = np.pad(values, missing, mode="edge")
     assert values.shape == size_of((whole[0], whole[1], whole[2]))
-    return reduced(values, step, labels)  # type: ignore[arg-type]
+    return reduced(values, step, labels)

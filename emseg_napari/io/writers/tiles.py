@@ -63,9 +63,9 @@ class _Grey:
     white: float
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """Return uint8."""
+        """Return uint8; pixels without a value are black."""
         part = (values.astype(np.float32) - self.black) / max(self.white - self.black, 1e-30)
-        return (np.clip(part, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return (np.nan_to_num(np.clip(part, 0, 1)) * 255 + 0.5).astype(np.uint8)
 
 
 class _Tiles:

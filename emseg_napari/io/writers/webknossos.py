@@ -122,7 +122,8 @@ def _write_layer(folder: Path, source: Source, context: JobContext) -> _Layer:
 
     def noting(window: VolumeWindow) -> np.ndarray:
         values = read(window)
-        layer.largest = max(layer.largest, int(values.max()))
+        if layer.is_labels:
+            layer.largest = max(layer.largest, int(values.max()))
         return values
 
     write_scales(noting, scales, source.is_labels, context, f"{name}, scale")

@@ -99,8 +99,10 @@ class _Live:
     ) -> None:
         self._image, self._labels = dataset.image, dataset.labels
         self._run, self._settings, self._context = run, settings, context
-        normalisation = run.record.normalisation
-        self._patches = LivePatches(self._image, run.settings, normalisation, settings.recent)
+        record = run.record
+        self._patches = LivePatches(
+            self._image, run.settings, record.normalisation, settings.recent, record.grid_px
+        )
         self._slices = ReadableSlices(self._image, context.report)
         self._fingerprints: dict[int, str] = {}
         self._updates = 0

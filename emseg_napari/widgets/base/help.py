@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QProgressB
 from emseg_napari.core import child
 
 _COLUMNS, _LINES = 82, 36
+_END_MS = 3000  # for what is cancelled to end by itself
 
 
 def open_guide() -> None:
@@ -28,11 +32,11 @@ class InstallationCheck(QDialog):
     Parameters
     ----------
     parent : QWidget
-    runs : Path
-        Where runs are written.
+    runs : callable
+        Returns the folder to which runs are written by then.
     """
 
-    def __init__(self, parent: QWidget, runs: Path) -> None:
+    def __init__(self, parent: QWidget, runs: Callable[[], Path]) -> None:
         super().__init__(parent)
         self.setWindowTitle("Check of this installation")
         self.text = QPlainTextEdit(readOnly=True)
@@ -59,7 +63,7 @@ class InstallationCheck(QDialog):
             environment.insert(name, value)
         process.setProcessEnvironment(environment)
         process.setProcessChannelMode(QProcess.ProcessChannelMode.MergedChannels)
-        self._command = child.command("emseg_napari", "doctor", "--runs", os.fspath(runs))
+        self._runs, self._command = runs, child.command("emseg_napari", "doctor")
         process.readyReadStandardOutput.connect(self._show_more)
         process.stateChanged.connect(self._follow)
         process.errorOccurred.connect(self._show_error)
@@ -76,7 +80,7 @@ class InstallationCheck(QDialog):
         if not self.is_running:
             self._is_cancelled = False
             self.text.clear()
-            self._process.start(self._command[0], self._command[1:])
+            self._process.start(self._command[0], [*self._command[1:], "--runs", os.fspath(self._runs())])
 
     def done(self, result: int) -> None:
         """End the check with the dialog."""
@@ -86,6 +90,11 @@ class InstallationCheck(QDialog):
     def _end(self) -> None:
         if self.is_running:
             self._is_cancelled = True
+            process_id = self._process.processId()
+            if process_id and os.name != "nt":  # there only a console can interrupt
+                with suppress(ProcessLookupError):
+                    os.kill(process_id, signal.SIGINT)  # it removes its temporary files
+                self._process.waitForFinished(_END_MS)
             self._process.kill()  # the engine ends with it
             self._process.waitForFinished()
 
@@ -97,6 +106,8 @@ class InstallationCheck(QDialog):
             self.text.appendPlainText("\nCancelled.")
 
     def _show_more(self) -> None:
+        if self._is_cancelled:  # that it was interrupted
+            return
         said = bytes(self._process.readAllStandardOutput()).decode(errors="replace")
         self.text.moveCursor(self.text.textCursor().MoveOperation.End)
         self.text.insertPlainText(said)

@@ -124,7 +124,7 @@ def compare(
     pair = paired(prediction, truth, wanted, names=names, image=pixels)
     if pair.is_equal and _are_one(prediction_layer, truth_layer):
         refuse_same(prediction_layer.name, truth_layer.name)
-    doubts = doubts_of_record(record_of_layer(truth_layer), pair.is_equal)
+    doubts = doubts_of_record(record_of_layer(truth_layer), pair.is_equal) or _found_as_cells(truth_layer)
     pair = pair.with_doubts([*doubts, *_confirmed_as_proposed(truth_layer, pair.slices)])
     taken_for = [pair.taken_for] if prediction.reason == "recognised" else []
     return LayerComparison(
@@ -279,6 +279,13 @@ def _shown(wanted: tuple[int, int] | None, prediction: Prediction, depth: int) -
             f"{first}:{end}; choose 'Slices' among them."
         )
     return shown
+
+
+def _found_as_cells(layer: Labels) -> list[str]:
+    """Return a sentence on a truth that holds cells, which page Results found in a prediction."""
+    if not info_of(layer).is_cells:
+        return []
+    return [f"{layer.name} was found in a prediction: the scores tell how alike both are, and not how good."]
 
 
 def _confirmed_as_proposed(layer: Labels, scored: list[int]) -> list[str]:

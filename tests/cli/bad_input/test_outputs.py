@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tifffile
+import zarr
 
 from emseg_napari.training import learner
 from helpers.command_desk import SHAPE, Desk, assert_sentence
@@ -27,6 +28,12 @@ def test_names_that_are_no_tiff(desk: Desk, run: Path) -> None:
 def test_predictions_need_a_folder_that_is_there(desk: Desk, run: Path) -> None:
     output = desk.folder / "gone" / "out.tif"
     desk.refuses(lambda: desk.predict("--output", output), output, "make it first")
+
+
+def test_no_file_is_written_into_a_volume(desk: Desk, run: Path) -> None:
+    volume = desk.folder / "brain.zarr"
+    zarr.create_group(volume)
+    desk.refuses(lambda: desk.predict("--output", volume / "out.tif"), volume, "into the volume")
 
 
 def test_the_input_is_never_overwritten(desk: Desk, run: Path) -> None:

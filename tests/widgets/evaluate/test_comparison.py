@@ -5,12 +5,14 @@ import threading
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from emseg_napari.annotation.label_state import proposed
 from emseg_napari.annotation.session.store import Session, save_session
 from emseg_napari.core.jobs import Message, SlicePredicted
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.stacks import write_stack
+from emseg_napari.widgets.evaluate.comparison import compare
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
 from emseg_napari.widgets.layers.layer_records import record_of_layer
@@ -250,13 +252,19 @@ def test_labels_as_prediction_have_no_threshold_and_own_strokes_in_them_are_told
 @pytest.mark.slow
 def test_cells_as_prediction_are_asked_about_and_compared_by_their_outlines(step, started, monkeypatch):
     asked = answer_with(monkeypatch, "instances")
-    from scipy import ndimage
-
     cells = np.stack([ndimage.label(plane == 2)[0] for plane in PREDICTED])
     step.prediction.choose(step.viewer.add_labels(cells, name="numbered"))
     step.evaluate.click()
     assert "numbered" in asked[0]
     np.testing.assert_array_equal(started[0]["prediction"], PREDICTED == 2)
+
+
+def test_a_truth_of_cells_that_were_found_in_a_prediction_is_doubted(step):
+    numbers = np.stack([ndimage.label(plane == 2)[0] for plane in TRUTH])
+    found = step.viewer.add_labels(numbers, name="cells found")
+    update_info(found, is_cells=True)
+    asked = compare(layer_of(step, "found"), found, step.workspace, lambda *_: "instances")
+    assert any("cells found was found in a prediction" in note for note in asked.notes)
 
 
 @pytest.mark.slow
