@@ -103,7 +103,7 @@ def _write_own(source: OwnPackage, folder: Path) -> None:
 def _write_foreign(source: Source, answers: Answers, folder: Path, context: JobContext) -> None:
     known, name = source.known.with_answers(answers), source.imported.file
     network = _network(source, known, context)
-    context.report(Progress(0.8, None, "comparing it with its test image"))
+    context.report(Progress(0.8, None, "predicting a test image with it"))
     if source.outputs > 1:
         context.report(Message(f"{name} gives {source.outputs} images; the first is used."))
     assert known.normalisation is not None
