@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 
@@ -18,6 +19,8 @@ from emseg_napari.doctor.finding import Finding, note, problem
 _SHOWN = ("napari", "numpy", "tensorflow", "keras", "onnxruntime", "zarr", "tensorstore", "vispy", "QtPy")
 # Names of Qt bindings in QT_API and their packages, in the order in which qtpy 2.4 looks for them.
 BINDINGS = {"pyqt5": "PyQt5", "pyside2": "PySide2", "pyqt6": "PyQt6", "pyside6": "PySide6"}
+# From there on None is never freed. Before, tests of the window end with "none_dealloc" (PySide6 6.12).
+_COUNTS_SAFELY = (3, 12)
 _INSTALL = "Install one that it takes: pip install --upgrade 'emseg-napari[pyqt6]'."
 
 
@@ -97,6 +100,13 @@ def _taken(used: str, value: str, asked: str) -> Finding:
             value,
             f"QT_API asks for {BINDINGS[asked]}, which is not installed: {BINDINGS[used]} is used.",
             "Remove QT_API from the environment.",
+        )
+    if used == "pyside6" and sys.version_info < _COUNTS_SAFELY:
+        return note(
+            "Qt binding",
+            value,
+            "With Python 3.11, PySide6 miscounts the uses of None, so a long session may end by itself.",
+            "Use Python 3.12 or newer, or PyQt6: pip install 'emseg-napari[pyqt6]'.",
         )
     return Finding("Qt binding", f"{value}, which {napari} takes")
 

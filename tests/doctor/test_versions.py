@@ -5,6 +5,7 @@ from importlib import metadata
 
 import pytest
 
+from emseg_napari.doctor import versions
 from emseg_napari.doctor.versions import binding, packages
 
 # as the records of these packages on PyPI say
@@ -49,6 +50,13 @@ def test_a_binding_that_napari_takes_is_named(installed):
     installed(NAPARI_0_9, napari="0.9.2", PyQt5="5.15.11")
     found = binding({})
     assert (found.state, found.value) == ("ok", "PyQt5 5.15.11, which napari 0.9.2 takes")
+
+
+@pytest.mark.parametrize(("python", "state"), [((3, 11, 7), "note"), ((3, 12, 0), "ok")])
+def test_pyside6_is_doubted_with_a_python_that_frees_none(installed, monkeypatch, python, state):
+    monkeypatch.setattr(versions.sys, "version_info", python)
+    installed(NAPARI_0_9, napari="0.9.2", PySide6="6.12.0")
+    assert binding({}).state == state
 
 
 def test_qt_5_is_refused_by_napari_0_10(installed):

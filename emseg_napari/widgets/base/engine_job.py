@@ -191,6 +191,8 @@ class EngineJob(QObject):
         return False
 
     def _close_if_gone(self) -> None:
+        if not isalive(self):  # the window went, and this with it
+            return
         window = main_window_of(self._owner())
         if window is None or not window.isVisible():
             self.close()

@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
@@ -131,3 +132,14 @@ def test_a_job_that_is_cancelled_while_its_bar_is_made_does_not_start(job, bars)
     assert [event.cancelled for event in told] == [True]
     assert closed
     assert not job.running
+
+
+def test_a_job_that_went_with_its_window_is_not_asked_for_it(job):
+    delete_now(job)
+    job._close_if_gone()
+
+
+def delete_now(thing):
+    """End a Qt object now, as the window does that it lies in."""
+    thing.deleteLater()
+    QCoreApplication.sendPostedEvents(thing, QEvent.Type.DeferredDelete)
