@@ -4,7 +4,6 @@ import threading
 import time
 
 import pytest
-from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
@@ -134,12 +133,9 @@ def test_a_job_that_is_cancelled_while_its_bar_is_made_does_not_start(job, bars)
     assert not job.running
 
 
-def test_a_job_that_went_with_its_window_is_not_asked_for_it(job):
-    delete_now(job)
+def test_a_job_that_went_with_its_window_is_not_asked_for_it(job, monkeypatch):
+    asked = []
+    monkeypatch.setattr(engine_job, "isalive", lambda _: False)
+    monkeypatch.setattr(engine_job, "main_window_of", asked.append)
     job._close_if_gone()
-
-
-def delete_now(thing):
-    """End a Qt object now, as the window does that it lies in."""
-    thing.deleteLater()
-    QCoreApplication.sendPostedEvents(thing, QEvent.Type.DeferredDelete)
+    assert asked == []
