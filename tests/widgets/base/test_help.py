@@ -13,7 +13,8 @@ from helpers.window import wait_for
 
 QUICK = "print('Versions'); print('  ok  é'); import sys; sys.stderr.write('heard\\n')"
 TEMPORARY = """
-import pathlib, tempfile, time
+import pathlib, signal, tempfile, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have set to ignore
 with tempfile.TemporaryDirectory(dir=pathlib.Path.cwd()):
     print('Versions', flush=True)
     time.sleep(600)
