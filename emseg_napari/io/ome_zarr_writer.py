@@ -247,8 +247,10 @@ class VolumeOutput:
 
     def _as_begun(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a record with the version that began the output if nothing of it is left to compute."""
-        then = {name: self.record[name] for name in (VERSION,) if self.record.get(name) != record.get(name)}
-        return record if not then or self.missing() else {**record, **then}
+        then, now = self.record.get(VERSION), record.get(VERSION)
+        if None in (then, now) or then == now or self.missing():
+            return record
+        return {**record, VERSION: then}
 
     def _record_changes(self, record: Mapping[str, Any]) -> None:
         """Record what may be otherwise when it is resumed: choices, and what became of the input."""

@@ -548,7 +548,7 @@ def test_killed_engine_fails_with_a_sentence_and_its_training_goes_on_afterwards
 
 
 def test_engine_that_cannot_start_says_so_once(monkeypatch):
-    monkeypatch.setattr(client.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with Engine() as engine:
         (failed,) = engine.run("predict")
         assert "could not be started" in failed.text
