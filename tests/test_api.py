@@ -267,8 +267,8 @@ def test_what_cannot_be_scored_is_a_sentence(field, wrong, settings, sentence):
         evaluate(wrong(probability), labels, **settings)
 
 
-def test_package_offers_four_functions_and_knows_no_others():
-    assert {"train", "predict", "evaluate", "segment", "__version__"} == set(emseg_napari.__all__)
+def test_package_offers_five_functions_and_knows_no_others():
+    assert {"train", "predict", "evaluate", "segment", "convert", "__version__"} == set(emseg_napari.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fit'"):
         emseg_napari.fit  # noqa: B018
 

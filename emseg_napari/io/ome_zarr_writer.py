@@ -25,7 +25,15 @@ from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
 from emseg_napari.io.output_place import is_begun, is_free, output_store, owned
-from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, VERSION, OutputState, check_resumable
+from emseg_napari.io.resume_check import (
+    EQUAL_VERSIONS,
+    LATER,
+    MARKS,
+    UNREAD,
+    VERSION,
+    OutputState,
+    check_resumable,
+)
 from emseg_napari.io.source_id import STATE
 from emseg_napari.io.store_errors import StoreError
 from emseg_napari.io.volume import Voxel
@@ -246,11 +254,15 @@ class VolumeOutput:
         self._remove_leftovers()
 
     def _as_begun(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a record with the version that began the output if nothing of it is left to compute."""
+        """Return a record with the version that began the output where this one may go on.
+
+        As it may if it computes the same, or nothing is left to compute.
+        """
         then, now = self.record.get(VERSION), record.get(VERSION)
-        if None in (then, now) or then == now or self.missing():
+        if None in (then, now) or then == now:
             return record
-        return {**record, VERSION: then}
+        may_go_on = {then, now} <= EQUAL_VERSIONS or not self.missing()
+        return {**record, VERSION: then} if may_go_on else record
 
     def _record_changes(self, record: Mapping[str, Any]) -> None:
         """Record what may be otherwise when it is resumed: choices, and what became of the input."""

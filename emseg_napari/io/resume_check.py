@@ -26,6 +26,8 @@ LATER = "missing_is_empty"
 PARTIAL, MARKS = "levels_of_a_part", "fingerprints"
 # Of what is complete it may be an earlier one, since nothing is computed.
 VERSION = "version"
+# of emseg-napari, whose results are equal byte by byte: one resumes what the other began
+EQUAL_VERSIONS = frozenset({"0.1.0", "0.2.0"})
 # Whether a part of the input could not be read, and so may be another when it is repaired.
 UNREAD = "unread"
 _NOTED = (PARTIAL, MARKS, UNREAD, STATE, MADE_WITH)
