@@ -13,13 +13,14 @@ import tifffile
 
 import emseg_napari
 from emseg_napari.evaluation.evaluation import evaluate
+from emseg_napari.io.samples import sample_folder
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.models.run import open_run
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
 from emseg_napari.settings import EvaluationSettings
 
 FOLDER = STARTER_FOLDER
-SAMPLE = FOLDER.parents[2] / "sample_data"
+SAMPLE = sample_folder()
 
 
 def emseg(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
