@@ -66,14 +66,16 @@ def table(
 
 
 def _check_target(output: Path) -> None:
-    """Refuse at once what could not be written at the end, and to overwrite what is no table."""
+    """Refuse at once what could not be written at the end, and to overwrite what is not a table."""
     check_place(output)
     if output.suffix.lower() != ".csv":
         raise UserError(f"{output} is not the name of a table; let it end in .csv.")
     from emseg_napari.segmentation.cell_table import is_table
 
     if output.exists() and not is_table(output):
-        raise UserError(f"{output} exists and is no table of cells; choose another name, or remove it first.")
+        raise UserError(
+            f"{output} exists and is not a table of cells; choose another name, or remove it first."
+        )
 
 
 def _check_record(name: str, record: Mapping[str, Any]) -> None:

@@ -86,7 +86,7 @@ def export_package(
     Raises
     ------
     UserError
-        If the run is no such network, or the file cannot be written or is anything but an older package.
+        If the run is not such a network, or the file cannot be written or is anything but an older package.
     """
     context = context or JobContext()
     check_exportable(run)
@@ -120,7 +120,7 @@ def _check_target(target: Path) -> None:
             PackageFiles(target)
         except UserError:
             raise UserError(
-                f"{target} exists, is no bioimage.io package and is not replaced; choose another name."
+                f"{target} exists, is not a bioimage.io package and is not replaced; choose another name."
             ) from None
 
 

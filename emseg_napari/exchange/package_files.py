@@ -31,7 +31,7 @@ class PackageFiles:
     Raises
     ------
     UserError
-        If it is no package, or a zip file that could do harm.
+        If it is not a package, or a zip file that could do harm.
     """
 
     def __init__(self, path: Path) -> None:

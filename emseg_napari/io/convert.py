@@ -166,7 +166,7 @@ def check_output(output: Location, to: Format, *inputs: Volume | None) -> None:
     UserError
     """
     if to not in get_args(Format):
-        raise UserError(f"{to} is no format; choose one of {', '.join(FORMATS)}.")
+        raise UserError(f"{to} is not a format; choose one of {', '.join(FORMATS)}.")
     if to not in RESUMED:
         output = local_path(output)
     if not isinstance(output, Path):

@@ -38,7 +38,7 @@ def network_of(path: Path) -> keras.Model:
     Raises
     ------
     UserError
-        If the file is damaged, holds anything but layers that are known, or is no network of one image.
+        If the file is damaged, holds anything but layers that are known, or is not a network of one image.
     """
     config = _config(path)
     for module, name in _classes(config):

@@ -124,7 +124,7 @@ def test_a_table_replaces_an_earlier_one_and_no_other_file(cells, tmp_path):
     output = tmp_path / "t.csv"
     for content in (b"name,price\napple,1\n", b"\xff\xfe\0", b""):
         output.write_bytes(content)
-        assert_sentence(emseg("table", cells, "--output", output), "t.csv exists and is no table of cells")
+        assert_sentence(emseg("table", cells, "--output", output), "t.csv exists and is not a table of cells")
         assert output.read_bytes() == content
     output.write_text("cell,first_slice,last_slice,slices\n")
     assert emseg("table", cells, "--output", output).exit_code == 0

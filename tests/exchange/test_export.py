@@ -158,7 +158,8 @@ def test_what_was_imported_keeps_its_authors_licence_and_citations(trained):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("stack.tif", "A package is a .zip file"), ("notes.zip", "is no bioimage.io package")]
+    ("name", "words"),
+    [("stack.tif", "A package is a .zip file"), ("notes.zip", "is not a bioimage.io package")],
 )
 def test_a_file_that_is_no_package_is_not_replaced_by_one(tmp_path, name, words):
     (tmp_path / name).write_bytes(b"mine")

@@ -411,7 +411,7 @@ def test_names_that_do_not_fit_are_refused(tmp_path):
         convert(Conversion(stack(cells()), tmp_path / "out", "tiff"))
     with pytest.raises(UserError, match="is the name of a file"):
         convert(Conversion(stack(cells()), tmp_path / "out.tif", "tiles"))
-    with pytest.raises(UserError, match="cells is no format; choose one of"):
+    with pytest.raises(UserError, match="cells is not a format; choose one of"):
         convert(Conversion(stack(cells()), tmp_path / "out", "cells"))
 
 

@@ -83,7 +83,7 @@ def nanometres(voxel: Voxel, lengths: Point | None = None) -> Point:
     """Return the size of a voxel, or other lengths in its unit, in nanometres."""
     converted = in_one_unit([*(lengths or voxel.size), 1.0], [voxel.unit] * 3 + ["nanometer"])
     if converted is None:
-        raise UserError(f"{voxel.unit} is no unit of length; state the size of a voxel in nanometers.")
+        raise UserError(f"{voxel.unit} is not a unit of length; state the size of a voxel in nanometers.")
     z, y, x, _ = converted[0]
     return z, y, x
 
